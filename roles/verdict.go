@@ -26,3 +26,33 @@ const (
 	CondActions
 	CondSources
 )
+
+// Key is the configuration key of the condition, "" for Matched. CondProjects
+// stands for projects and project_ids, CondRefs for refs and tag_refs.
+func (c Condition) Key() string {
+	switch c {
+	case CondEnvironments:
+		return "environments"
+	case CondProjects:
+		return "projects"
+	case CondMergeRequests:
+		return "merge_requests"
+	case CondRefProtected:
+		return "ref_protected"
+	case CondRefs:
+		return "refs"
+	case CondTiers:
+		return "tiers"
+	case CondUsers:
+		return "users"
+	case CondJobs:
+		return "jobs"
+	case CondActions:
+		return "actions"
+	case CondSources:
+		return "sources"
+	case Matched:
+		return ""
+	}
+	return ""
+}

@@ -1,0 +1,107 @@
+package roles
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Reason says in one line why the rule did not match: the condition's key, the
+// job's value and what the rule wants, as in
+// `ref_protected: the ref "feature-9" is not protected`. It is "all conditions
+// hold" for a match. f are the facts that the decision was made on. Values are
+// quoted and cut, whatever they hold.
+func (v Verdict) Reason(f Facts) string {
+	if v.Rule == nil {
+		return ""
+	}
+	if v.Failed == Matched {
+		return "all conditions hold"
+	}
+	return v.Failed.Key() + ": " + v.detail(&f)
+}
+
+func (v Verdict) detail(f *Facts) string {
+	r := v.Rule
+	switch v.Failed {
+	case CondEnvironments:
+		return among("the environment", f.Environment, r.Environments, true)
+	case CondProjects:
+		return r.projectDetail(f)
+	case CondMergeRequests:
+		return "the pipeline runs for a merge request (ref " + quote(f.Ref.Value) + ")"
+	case CondRefProtected:
+		return "the ref " + quote(f.Ref.Value) + " is not protected"
+	case CondRefs:
+		return r.refDetail(f)
+	case CondTiers:
+		return among("the tier", f.Tier, r.Tiers, true)
+	case CondUsers:
+		return among("the user", f.UserLogin, r.Users, true)
+	case CondJobs:
+		return among("the job's name", f.JobName, r.Jobs, false)
+	case CondActions:
+		return among("the environment action", f.Action, r.Actions, false)
+	case CondSources:
+		return among("the pipeline's source", f.Source, r.Sources, false)
+	case Matched:
+	}
+	return "does not hold"
+}
+
+// among explains a list condition. needProof: the author's word is not enough.
+func among(what string, f Fact, want []Pattern, needProof bool) string {
+	switch {
+	case len(want) == 0:
+		return "the rule names none"
+	case !f.Known() || f.Value == "":
+		return what + " is not known; the rule wants " + list(want)
+	case needProof && !f.Proven():
+		return what + " " + quote(f.Value) + " is only " + f.From.String() + "'s word"
+	}
+	return what + " " + quote(f.Value) + " is not " + list(want)
+}
+
+func (r *Rule) projectDetail(f *Facts) string {
+	if len(r.ProjectIDs) > 0 && !(&Rule{ProjectIDs: r.ProjectIDs}).projectHolds(f) {
+		if f.ProjectID == 0 {
+			return "the project's id is not known"
+		}
+		return "the project's id " + strconv.FormatInt(f.ProjectID, 10) + " is not in project_ids"
+	}
+	return among("the project", f.ProjectPath, r.Projects, true)
+}
+
+func (r *Rule) refDetail(f *Facts) string {
+	kind, key, want := "the branch", "refs", r.Refs
+	if f.Tag {
+		kind, key, want = "the tag", "tag_refs", r.TagRefs
+	}
+	if len(want) == 0 && f.Ref.Proven() {
+		return fmt.Sprintf("%s %s: the rule has no %s", kind, quote(f.Ref.Value), key)
+	}
+	return among(kind, f.Ref, want, true)
+}
+
+// wayOut is what somebody who needs the role can do about a failed condition.
+func wayOut(c Condition) string {
+	switch c {
+	case CondMergeRequests:
+		return "run the job in a branch or tag pipeline"
+	case CondRefProtected:
+		return "run the job on a protected branch or tag, or have a maintainer protect this one"
+	case CondRefs:
+		return "run the job on a branch or tag that the rule names"
+	case CondTiers:
+		return "have the environment's tier corrected in GitLab"
+	case CondUsers:
+		return "have the job started by a user that the rule names"
+	case CondJobs:
+		return "give the job a name that the rule names"
+	case CondActions:
+		return "give the job's environment an action that the rule names"
+	case CondSources:
+		return "start the pipeline in a way that the rule names"
+	case Matched, CondEnvironments, CondProjects:
+	}
+	return "ask an administrator to add a rule"
+}

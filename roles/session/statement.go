@@ -1,0 +1,142 @@
+package session
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// statement is one statement of an IAM policy, in the order in which people
+// write them.
+type statement struct {
+	Effect    string                       `json:"Effect"`
+	Principal map[string]string            `json:"Principal,omitempty"`
+	Action    []string                     `json:"Action"`
+	Resource  string                       `json:"Resource,omitempty"`
+	Condition map[string]map[string]string `json:"Condition,omitempty"`
+}
+
+// placeholders stand in a statement for what the job log should not, or cannot,
+// show.
+const (
+	unknownPrincipal = "ARN-OF-THE-RUNNERS-ROLE-OR-USER"
+	externalIDHint   = "EXTERNAL-ID-OF-THE-RULE"
+)
+
+// accessHelp gives the statements that a denied call may lack: one for the
+// role's trust policy and one for the caller's own policy. AWS seldom says which
+// of the two is missing, so both are shown, except where it does.
+func (h hop) accessHelp(f *failure) string {
+	principal, rest := f.deniedPrincipal()
+	if strings.Contains(rest, "explicit deny") {
+		return "An explicit deny forbids this call" + strings.TrimSuffix(strings.TrimPrefix(rest, " with an explicit deny"), ".") +
+			": no statement can allow it while that one stands."
+	}
+	caller := callerARN(h.caller, principal)
+	actions := h.actions(f.deniedAction())
+	trust := trustStatements(caller, actions, h.externalID != "")
+	own := []statement{{Effect: "Allow", Action: actions, Resource: h.roleARN}}
+
+	var b strings.Builder
+	switch {
+	case strings.Contains(rest, "identity-based policy"):
+		b.WriteString(ownText(own))
+	case strings.Contains(rest, "resource-based policy"):
+		b.WriteString(trustText(h.roleARN, trust))
+	default:
+		b.WriteString(trustText(h.roleARN, trust))
+		b.WriteString("\nand, ")
+		b.WriteString(ownText(own))
+	}
+	if h.externalID != "" {
+		b.WriteString("\n" + externalIDHint + " stands for external_id of the rule; it must be equal to the one in the trust policy.")
+	}
+	return b.String()
+}
+
+func trustText(roleARN string, st []statement) string {
+	return "The trust policy of " + roleARN + " must have:\n" + compact(st)
+}
+
+func ownText(st []statement) string {
+	return "in another account than the caller's always, the caller's own identity policy must have:\n" + compact(st)
+}
+
+// actions are those that the call needs: the named one alone where only an
+// extra one is missing, else all.
+func (h hop) actions(denied string) []string {
+	if denied == actionTag || denied == actionIdentity {
+		return []string{denied}
+	}
+	actions := []string{actionAssume}
+	if len(h.tags.all()) > 0 {
+		actions = append(actions, actionTag)
+	}
+	if h.sourceIdentity != "" {
+		actions = append(actions, actionIdentity)
+	}
+	return actions
+}
+
+// trustStatements writes the trust policy's side. The external id is a
+// condition of sts:AssumeRole only, so the other actions get a statement of
+// their own.
+func trustStatements(caller string, actions []string, externalID bool) []statement {
+	principal := map[string]string{"AWS": caller}
+	all := statement{Effect: "Allow", Principal: principal, Action: actions}
+	if !externalID || actions[0] != actionAssume {
+		return []statement{all}
+	}
+	out := []statement{{
+		Effect: "Allow", Principal: principal, Action: actions[:1],
+		Condition: map[string]map[string]string{"StringEquals": {"sts:ExternalId": externalIDHint}},
+	}}
+	if rest := actions[1:]; len(rest) > 0 {
+		out = append(out, statement{Effect: "Allow", Principal: principal, Action: rest})
+	}
+	return out
+}
+
+func compact(st []statement) string {
+	var lines []string
+	for _, s := range st {
+		b, err := json.MarshalIndent(s, "", "  ")
+		if err != nil {
+			continue // strings and maps of strings always marshal
+		}
+		lines = append(lines, string(b))
+	}
+	return strings.Join(lines, ",\n")
+}
+
+//nolint:gochecknoglobals // tables that are never written
+var (
+	roleFormat    = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::(\d{12}):role/((?:[\x21-\x7E]+/)?([\w+=,.@-]{1,64}))$`)
+	sessionFormat = regexp.MustCompile(`^arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([\w+=,.@-]{1,64})/[\w+=,.@-]{2,64}$`)
+	userFormat    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:(user/[\x21-\x7E]+|root)$`)
+)
+
+// roleOf takes the ARN of an IAM role apart.
+func roleOf(arn string) (account, name string, ok bool) {
+	m := roleFormat.FindStringSubmatch(arn)
+	if m == nil {
+		return "", "", false
+	}
+	return m[2], m[4], true
+}
+
+// callerARN is the principal to write into a trust policy: the role of the hop
+// before, or whom AWS named. A session's ARN becomes its role's (without the
+// path, which AWS does not tell); anything else becomes a placeholder.
+func callerARN(previous, named string) string {
+	if previous != "" {
+		return previous
+	}
+	if m := sessionFormat.FindStringSubmatch(named); m != nil {
+		return "arn:" + m[1] + ":iam::" + m[2] + ":role/" + m[3]
+	}
+	if userFormat.MatchString(named) || roleFormat.MatchString(named) {
+		return named
+	}
+	return unknownPrincipal
+}

@@ -16,13 +16,6 @@ import (
 	"envrole/roles/fault"
 )
 
-// The variables that carry the claim.
-const (
-	nameVariable = "CI_ENVIRONMENT_NAME"
-	slugVariable = "CI_ENVIRONMENT_SLUG"
-	tierVariable = "CI_ENVIRONMENT_TIER"
-)
-
 // maxName is the longest environment name that GitLab stores, in characters.
 const maxName = 255
 
@@ -80,17 +73,17 @@ func (c Claims) Lint() error {
 	}
 	if len(c.Names) == 0 {
 		if len(c.Slugs) > 0 {
-			return refuse(fmt.Errorf("%s is %s, but there is no %s", slugVariable, shown(c.Slugs[0]), nameVariable), slugVariable)
+			return refuse(fmt.Errorf("%s is %s, but there is no %s", slugVariable, Quote(c.Slugs[0]), nameVariable), slugVariable)
 		}
 		return nil
 	}
 	name := c.Names[0]
 	if err := plausible(name); err != nil {
-		return refuse(fmt.Errorf("%s is %s: %w", nameVariable, shown(name), err), nameVariable)
+		return refuse(fmt.Errorf("%s is %s: %w", nameVariable, Quote(name), err), nameVariable)
 	}
 	if len(c.Slugs) > 0 && !roles.SlugCouldBelong(name, c.Slugs[0]) {
 		return refuse(fmt.Errorf("%s is %s, but %s is %s, which is not the slug of that name",
-			nameVariable, shown(name), slugVariable, shown(c.Slugs[0])), nameVariable+" or "+slugVariable)
+			nameVariable, Quote(name), slugVariable, Quote(c.Slugs[0])), nameVariable+" or "+slugVariable)
 	}
 	return nil
 }
@@ -99,7 +92,7 @@ func differing(variable string, values []string) error {
 	if len(values) < 2 {
 		return nil
 	}
-	return refuse(fmt.Errorf("%s is set more than once, to %s and to %s", variable, shown(values[0]), shown(values[1])), variable)
+	return refuse(fmt.Errorf("%s is set more than once, to %s and to %s", variable, Quote(values[0]), Quote(values[1])), variable)
 }
 
 // plausible refuses a name that GitLab could not have stored.

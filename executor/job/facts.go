@@ -44,8 +44,8 @@ func (p *Payload) Facts(opts FactOptions) (roles.Facts, error) {
 		RefProtected: p.refProtected(opts.LegacyRefProtected),
 		MergeRequest: p.mergeRequest(),
 		JobName:      said(p.Job.Name),
-		Action:       p.authorsWord("CI_ENVIRONMENT_ACTION"),
-		Source:       p.authorsWord("CI_PIPELINE_SOURCE"),
+		Action:       p.authorsWord(actionVariable),
+		Source:       p.authorsWord(sourceVariable),
 		JobURL:       fmt.Sprintf("%s/%s/-/jobs/%d", strings.TrimRight(opts.GitLabURL, "/"), path, p.ID),
 	}
 	// A ref of an unknown type stays absent: no condition on refs may hold by
@@ -55,17 +55,6 @@ func (p *Payload) Facts(opts FactOptions) (roles.Facts, error) {
 		f.Tag = p.Git.RefType == "tag"
 	}
 	return f, nil
-}
-
-// values gives every value of the variable, in order, duplicates included.
-func (p *Payload) values(key string) []string {
-	var out []string
-	for _, v := range p.Variables {
-		if v.Key == key {
-			out = append(out, v.Value)
-		}
-	}
-	return out
 }
 
 // authorsWord is the variable's value, absent where two occurrences differ.
@@ -93,7 +82,7 @@ func (p *Payload) refProtected(legacy bool) bool {
 	if !legacy {
 		return false
 	}
-	all := distinct(p.values("CI_COMMIT_REF_PROTECTED"))
+	all := distinct(p.values(protectedVariable))
 	return len(all) == 1 && all[0] == "true"
 }
 
@@ -111,9 +100,9 @@ func (p *Payload) mergeRequest() bool {
 	}
 	for _, v := range p.Variables {
 		switch {
-		case v.Key == "CI_MERGE_REQUEST_ID", v.Key == "CI_MERGE_REQUEST_IID":
+		case v.Key == mergeRequestID, v.Key == mergeRequestIID:
 			return true
-		case v.Key == "CI_PIPELINE_SOURCE" && v.Value == "merge_request_event":
+		case v.Key == sourceVariable && v.Value == "merge_request_event":
 			return true
 		}
 	}
@@ -137,7 +126,7 @@ func (p *Payload) projectPath(gitlabURL string) (string, error) {
 		// GitLab may serve clones below a path of its own, so only the end of
 		// the path is sure; as a cross-check that is enough.
 		if repo != full && !strings.HasSuffix(repo, "/"+full) {
-			return "", fmt.Errorf("job_info.project_full_path is %s, but git_info.repo_url ends in %s", shown(full), shown(repo))
+			return "", fmt.Errorf("job_info.project_full_path is %s, but git_info.repo_url ends in %s", Quote(full), Quote(repo))
 		}
 		return full, nil
 	}
@@ -148,7 +137,7 @@ func (p *Payload) projectPath(gitlabURL string) (string, error) {
 	path, ok := strings.CutPrefix("/"+repo, prefix+"/")
 	if !ok {
 		return "", fmt.Errorf("git_info.repo_url has the path %s, which does not start with the %s of gitlab.url",
-			shown("/"+repo), shown(prefix))
+			Quote("/"+repo), Quote(prefix))
 	}
 	if err := validProjectPath(path); err != nil {
 		return "", fmt.Errorf("git_info.repo_url: %w", err)

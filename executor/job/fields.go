@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"envrole/executor/job/strictjson"
 )
@@ -17,7 +18,21 @@ const (
 )
 
 // reader collects the first problem, so that parse reads like the payload.
-type reader struct{ err error }
+type reader struct {
+	err   error
+	token string // taken out of every text
+}
+
+// minToken is the shortest token that is looked for in texts, in bytes; GitLab's
+// have 20 and more.
+const minToken = 8
+
+func (r *reader) redacted(s string) string {
+	if len(r.token) < minToken {
+		return s
+	}
+	return strings.ReplaceAll(s, r.token, "[redacted]")
+}
 
 func (r *reader) fail(key string, err error) {
 	if r.err == nil {
@@ -37,8 +52,12 @@ func (r *reader) object(in map[string]strictjson.Value, key string) map[string]s
 	return o
 }
 
-// text reads a string; absent and null are "".
+// text reads a string without the token; absent and null are "".
 func (r *reader) text(in map[string]strictjson.Value, key string) string {
+	return r.redacted(r.rawText(in, key))
+}
+
+func (r *reader) rawText(in map[string]strictjson.Value, key string) string {
 	v := in[key]
 	if !v.Present() || v.Null() {
 		return ""
@@ -65,7 +84,7 @@ func (r *reader) texts(in map[string]strictjson.Value, key string) []string {
 		if err != nil {
 			r.fail(key, err)
 		}
-		out = append(out, s)
+		out = append(out, r.redacted(s))
 	}
 	return out
 }
@@ -116,14 +135,16 @@ func (r *reader) variables(top map[string]strictjson.Value) []Variable {
 		r.fail(key, err)
 		return nil
 	}
-	vars := make([]Variable, 0, len(list))
+	var vars []Variable
 	for _, element := range list {
 		members, err := element.Object()
 		if err != nil {
 			r.fail(key, err)
 			return nil
 		}
-		vars = append(vars, Variable{Key: r.text(members, "key"), Value: r.text(members, "value")})
+		if k := r.text(members, "key"); read(k) {
+			vars = append(vars, Variable{Key: k, Value: r.text(members, "value")})
+		}
 	}
 	return vars
 }

@@ -31,14 +31,18 @@ const maxTimeout = 10 * 365 * 24 * 60 * 60
 const opRead = "read the job payload"
 
 // Payload is the part of the job response that EnvRole reads. Numbers and texts
-// that an older runner or GitLab does not send are 0 and "".
+// that an older runner or GitLab does not send are 0 and "". No text in it holds
+// the job token: authors can have GitLab expand $CI_JOB_TOKEN into a variable,
+// and texts end up in logs.
 type Payload struct {
 	ID      int64
 	Token   seal.Secret
 	Job     Info
 	Git     Git
 	Timeout time.Duration // of the job; 0 if not given
-	// Variables are in the payload's order, duplicates included.
+	// Variables are those that facts and claims are read from, in the payload's
+	// order, duplicates included. The others are not kept: they hold the job's
+	// secrets.
 	Variables []Variable
 }
 
@@ -62,8 +66,8 @@ type Git struct {
 	Protected *bool
 }
 
-// Variable is one entry of the variable list. Except for a few predefined ones
-// the author chooses key and value, and may repeat a predefined key.
+// Variable is one entry of the variable list. An author can add one with a
+// predefined key, and choose its value.
 type Variable struct{ Key, Value string }
 
 // ReadPayload reads the file that JOB_RESPONSE_FILE names. A file that cannot
@@ -102,10 +106,11 @@ func parse(b []byte) (*Payload, error) {
 		return nil, err
 	}
 	r := reader{}
-	p := &Payload{ID: r.id(top, "id", required), Token: seal.NewSecret(r.text(top, "token"))}
-	if p.Token.Empty() {
+	r.token = r.rawText(top, "token")
+	if r.token == "" {
 		r.fail("token", errors.New("empty"))
 	}
+	p := &Payload{ID: r.id(top, "id", required), Token: seal.NewSecret(r.token)}
 
 	info := r.object(top, "job_info")
 	p.Job = Info{
@@ -121,7 +126,7 @@ func parse(b []byte) (*Payload, error) {
 
 	git := r.object(top, "git_info")
 	p.Git = Git{
-		RepoURL:   withoutUserinfo(r.text(git, "repo_url")),
+		RepoURL:   r.redacted(withoutUserinfo(r.rawText(git, "repo_url"))),
 		Ref:       r.text(git, "ref"),
 		RefType:   r.text(git, "ref_type"),
 		Refspecs:  r.texts(git, "refspecs"),

@@ -49,11 +49,11 @@ func validProjectPath(path string) error {
 	}
 	segments := strings.Split(path, "/")
 	if len(segments) < 2 {
-		return fmt.Errorf("%s is not the path of a project in a group", shown(path))
+		return fmt.Errorf("%s is not the path of a project in a group", Quote(path))
 	}
 	for _, s := range segments {
 		if s == "" || s == "." || s == ".." || strings.Trim(s, alphabet) != "" {
-			return fmt.Errorf("%s is not a project path", shown(path))
+			return fmt.Errorf("%s is not a project path", Quote(path))
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func ReadStageEnv(getenv func(string) string) (StageEnv, error) {
 func exitCode(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 8)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%s is no exit code", shown(text))
+		return 0, fmt.Errorf("%s is no exit code", Quote(text))
 	}
 	return int(n), nil
 }

@@ -8,14 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// maxShown is how many characters of an author's text an error repeats.
-const maxShown = 100
+// maxQuoted is how many characters of an author's text an error repeats.
+const maxQuoted = 100
 
-func shown(s string) string {
-	if utf8.RuneCountInString(s) <= maxShown {
+// Quote prints a text that somebody else wrote: quoted, in ASCII, cut after 100
+// characters.
+func Quote(s string) string {
+	if utf8.RuneCountInString(s) <= maxQuoted {
 		return strconv.QuoteToASCII(s)
 	}
-	return strconv.QuoteToASCII(string([]rune(s)[:maxShown])) + "..."
+	return strconv.QuoteToASCII(string([]rune(s)[:maxQuoted])) + "..."
 }
 
 // distinct gives the different texts of all, in order of first appearance.

@@ -1,0 +1,119 @@
+package mask
+
+import "slices"
+
+// This file promises a graph in which each path from a head to done spells one
+// occurrence of one form of one secret, line breaks left out.
+
+// done is the target of an edge that completes an occurrence.
+const done int32 = -1
+
+type edge struct {
+	on byte
+	to int32
+}
+
+// automaton is made once and then only read. A clone that learns more keeps the
+// numbers of the nodes, so that a walk begun with the old one goes on with it.
+type automaton struct {
+	first  []int32 // node n has edges[first[n]:first[n+1]]
+	edges  []edge
+	heads  [256][]int32 // nodes reached by the first byte of an occurrence
+	sample sampler
+	known  []string
+}
+
+func (a *automaton) clone() *automaton {
+	b := &automaton{
+		first:  slices.Clone(a.first),
+		edges:  slices.Clone(a.edges),
+		heads:  a.heads,
+		sample: a.sample.clone(),
+		known:  slices.Clone(a.known),
+	}
+	for i := range b.heads {
+		b.heads[i] = slices.Clip(b.heads[i]) // an append must not write into a's
+	}
+	return b
+}
+
+func (a *automaton) nodes() int { return max(len(a.first)-1, 0) }
+
+func (a *automaton) learn(secret string) {
+	if slices.Contains(a.known, secret) {
+		return
+	}
+	a.known = append(a.known, secret)
+	for _, f := range formsOf(secret) {
+		a.add(f)
+		a.sample.learn(f)
+	}
+}
+
+// add appends the nodes of a form: one before each symbol, and those inside the
+// spellings of more than one byte. The edges out of the very first node become
+// heads.
+func (a *automaton) add(f form) {
+	g := &grower{nodes: make([][]edge, 1, 2*len(f))}
+	entry := int32(0)
+	for i, s := range f {
+		exit := done
+		if i < len(f)-1 {
+			exit = g.node()
+		}
+		for _, text := range s {
+			g.spell(entry, text, exit)
+		}
+		entry = exit
+	}
+	a.append(g.nodes)
+}
+
+func (a *automaton) append(nodes [][]edge) {
+	base := int32(a.nodes())
+	if base == 0 {
+		a.first = append(a.first, 0)
+	}
+	for _, edges := range nodes {
+		for _, e := range edges {
+			if e.to != done {
+				e.to += base
+			}
+			a.edges = append(a.edges, e)
+		}
+		a.first = append(a.first, int32(len(a.edges)))
+	}
+	for _, e := range a.edges[a.first[base]:a.first[base+1]] {
+		a.heads[e.on] = append(a.heads[e.on], e.to)
+	}
+}
+
+// grower builds the nodes of one form.
+type grower struct{ nodes [][]edge }
+
+func (g *grower) node() int32 {
+	g.nodes = append(g.nodes, nil)
+	return int32(len(g.nodes) - 1)
+}
+
+// spell makes a path from entry to exit that reads text. Spellings of one symbol
+// share the nodes of a common beginning.
+func (g *grower) spell(entry int32, text string, exit int32) {
+	n := entry
+	last := len(text) - 1
+	for i := range last {
+		n = g.child(n, text[i], exit)
+	}
+	g.nodes[n] = append(g.nodes[n], edge{text[last], exit})
+}
+
+func (g *grower) child(n int32, on byte, exit int32) int32 {
+	for _, e := range g.nodes[n] {
+		if e.on == on && e.to != exit {
+			return e.to
+		}
+	}
+	to := g.node()
+	g.nodes[n] = append(g.nodes[n], edge{on, to})
+	return to
+}

@@ -1,0 +1,112 @@
+package mask
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// This file promises the list of what counts as an occurrence of a secret.
+
+// A symbol is one character of a form: the ways it may be written in a log.
+type symbol []string
+
+// A form is one encoding of a secret, character by character. An occurrence is
+// a spelling of each symbol in turn; line breaks may stand between any two
+// bytes of it, at most maxGap bytes (\r or \n) in a row.
+type form []symbol
+
+// maxGap allows an empty line (two times \r\n) inside an occurrence. It is
+// bounded because a beginning of a secret is held back with the line breaks
+// after it.
+const maxGap = 4
+
+var (
+	errShort = fmt.Errorf("shorter than %d bytes, too short to be masked", MinSecret)
+	errBreak = errors.New("contains a line break, which the filter skips over: add its lines one by one")
+)
+
+func check(secret string) error {
+	if len(secret) < MinSecret {
+		return errShort
+	}
+	if strings.ContainsAny(secret, "\r\n") {
+		return errBreak
+	}
+	return nil
+}
+
+// formsOf lists the forms in which a secret is looked for.
+func formsOf(secret string) []form {
+	lower := hex.EncodeToString([]byte(secret))
+	forms := []form{textForm(secret), textForm(lower), textForm(strings.ToUpper(lower))}
+	for align := range 3 {
+		forms = append(forms, base64Form(secret, align))
+	}
+	return forms
+}
+
+// textForm is the text itself, as it is or escaped.
+func textForm(text string) form {
+	f := make(form, 0, len(text))
+	for i := range len(text) {
+		f = append(f, spellings(text[i]))
+	}
+	return f
+}
+
+// base64Form is what the secret always looks like inside a longer base64 text
+// that it enters at a byte whose index is align modulo 3: those characters that
+// depend on the secret alone.
+func base64Form(secret string, align int) form {
+	text := base64.RawStdEncoding.EncodeToString(append(make([]byte, align), secret...))
+	first := (8*align + 5) / 6
+	last := 8 * (align + len(secret)) / 6
+	f := make(form, 0, last-first)
+	for _, c := range []byte(text[first:last]) {
+		s := spellings(c)
+		switch c { // the URL alphabet (RFC 4648, section 5)
+		case '+':
+			s = append(s, "-")
+		case '/':
+			s = append(s, "_")
+		}
+		f = append(f, s)
+	}
+	return f
+}
+
+// spellings lists how a byte is written by URL and JSON encoders: as it is, as
+// %XX, as \u00XX (both with hex digits of either case), as a short JSON escape.
+// ASCII letters and digits are left alone by all of them. Bytes above ASCII
+// have no \u spelling, for JSON escapes characters and not bytes.
+func spellings(b byte) symbol {
+	s := symbol{string([]byte{b})}
+	if '0' <= b && b <= '9' || 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z' {
+		return s
+	}
+	formats := []string{"%%%02X", "%%%02x"}
+	if b < 0x80 {
+		formats = append(formats, `\u%04X`, `\u%04x`)
+	}
+	for _, format := range formats {
+		if t := fmt.Sprintf(format, b); t != s[len(s)-1] {
+			s = append(s, t)
+		}
+	}
+	switch b {
+	case '/', '"', '\\':
+		s = append(s, `\`+string(rune(b)))
+	case '\t':
+		s = append(s, `\t`)
+	case '\b':
+		s = append(s, `\b`)
+	case '\f':
+		s = append(s, `\f`)
+	case ' ':
+		s = append(s, "+") // the query form of URL-escaping
+	}
+	return s
+}

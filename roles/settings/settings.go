@@ -22,7 +22,13 @@ type Settings struct {
 	// Warnings are things that are legal but deserve a look; `envrole check`
 	// prints them.
 	Warnings []Problem
+
+	digest string
 }
+
+// Digest is the SHA-256 of the file's bytes in hex: the audit log says with it
+// which configuration a decision was made under.
+func (s *Settings) Digest() string { return s.digest }
 
 // How an environment is proven.
 const (

@@ -1,0 +1,142 @@
+package settings
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// maxSize is the largest configuration that is read: thousands of rules.
+const maxSize = 4 << 20
+
+// Parse reads a configuration from data; file is its name for messages. The
+// result is valid and complete, or the error is Problems with everything that
+// is wrong. A syntax error is reported alone: what follows it cannot be judged.
+func Parse(file string, data []byte) (*Settings, error) {
+	if len(data) > maxSize {
+		return nil, Problems{{File: file, Msg: fmt.Sprintf("larger than %d MiB", maxSize>>20)}}
+	}
+	found := locate(string(data))
+	if found.deep > 0 {
+		return nil, Problems{{File: file, Line: found.deep, Msg: fmt.Sprintf("nested more than %d levels deep", maxDepth)}}
+	}
+	raw, err := decode(data)
+	if err != nil {
+		return nil, syntaxProblems(file, err, found.repeats)
+	}
+	r := &reader{file: file, schema: fileSection()}
+	r.problems = repeatProblems(file, found.repeats)
+	s := r.settings(r.table(r.schema, raw, found.root))
+	if len(r.problems) > 0 {
+		return nil, r.problems.sorted()
+	}
+	sum := sha256.Sum256(data)
+	s.digest = hex.EncodeToString(sum[:])
+	s.Warnings = r.warnings.sorted()
+	return s, nil
+}
+
+// decode gives the values of a TOML text. The library panics where it finds
+// itself wrong; that becomes an error.
+func decode(data []byte) (raw map[string]any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("not understood: %v", p)
+		}
+	}()
+	_, err = toml.Decode(string(data), &raw)
+	return raw, err
+}
+
+// syntaxProblems words what the TOML library refused. Where it refused a key
+// that is written twice, the places that locate found say more.
+func syntaxProblems(file string, err error, repeats []repeat) Problems {
+	var pe toml.ParseError
+	if !errors.As(err, &pe) {
+		return Problems{{File: file, Msg: oneLine(err.Error())}}
+	}
+	if len(repeats) > 0 && strings.Contains(pe.Message, "already") {
+		return repeatProblems(file, repeats).sorted()
+	}
+	return Problems{{File: file, Line: pe.Position.Line, Key: pe.LastKey, Msg: "not valid TOML: " + oneLine(pe.Message)}}
+}
+
+func repeatProblems(file string, repeats []repeat) Problems {
+	var ps Problems
+	for _, r := range repeats {
+		ps = append(ps, Problem{
+			File: file, Line: r.line, Key: toml.Key(r.name).String(),
+			Msg: fmt.Sprintf("written twice; first on line %d", r.first),
+		})
+	}
+	return ps
+}
+
+// oneLine keeps a message on one line: a part of the file may be quoted in it.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// settings turns the file's tables into Settings. It is called for a bad file
+// too, so that problems between keys are found together with the others.
+func (r *reader) settings(t *table) *Settings {
+	gitlab, aws, session := t.tables["gitlab"], t.tables["aws"], t.tables["session"]
+	s := &Settings{
+		File: r.file,
+		GitLab: GitLab{
+			URL:                strings.TrimRight(gitlab.text("url"), "/"),
+			Proof:              gitlab.text("proof"),
+			CAFile:             gitlab.text("ca_file"),
+			LegacyRefProtected: gitlab.flag("legacy_ref_protected"),
+			Timeout:            gitlab.length("timeout"),
+		},
+		AWS:        AWS{Region: aws.text("region"), Timeout: aws.length("timeout")},
+		State:      State{Dir: t.tables["state"].path("dir")},
+		Session:    Session{Enabled: session.flag("enabled")},
+		Revocation: revocation(t.tables["revocation"]),
+		Executor:   executorOf(t.tables["executor"]),
+	}
+	r.rules(s, t)
+	r.warn(s, t)
+	return s
+}
+
+func revocation(t *table) Revocation {
+	v := Revocation{
+		Identity:   t.text("identity"),
+		RoleARN:    t.text("role_arn"),
+		ExternalID: t.text("external_id"),
+		Timeout:    t.length("timeout"),
+	}
+	if v.Identity == IdentityRunner {
+		for _, key := range []string{"role_arn", "external_id"} {
+			if t.given(key) {
+				t.problem(key, t.place.key(key), `has no meaning with identity = "runner": the runner's own identity assumes no role; remove one of the two`)
+			}
+		}
+		v.RoleARN = ""
+	}
+	return v
+}
+
+func executorOf(t *table) Executor {
+	shell := t.tables["shell"]
+	if shell.given("user") && shell.given("same_user") {
+		shell.problem("same_user", shell.place.key("same_user"), "user gives jobs a user of their own, same_user trusts them with the runner's; remove one of the two")
+	}
+	return Executor{
+		Base:    t.text("base"),
+		PassEnv: t.texts("pass_env"),
+		Shell: Shell{
+			Shell:     shell.text("shell"),
+			User:      shell.text("user"),
+			SameUser:  shell.text("same_user"),
+			Metadata:  shell.text("metadata"),
+			BuildsDir: shell.path("builds_dir"),
+			CacheDir:  shell.path("cache_dir"),
+			Grace:     shell.length("grace"),
+		},
+	}
+}

@@ -104,12 +104,7 @@ func (f *Filter) Write(p []byte) (int, error) {
 // cut off; a shorter one is printed. What is written later is a new stream.
 func (f *Filter) Flush() error {
 	w := &f.walker
-	if from := w.oldest(); from < w.pos {
-		if end, n := f.out.cutOff(w.pos, from); n >= MinSecret {
-			w.record(from, end)
-		}
-	}
-	w.threads = w.threads[:0]
+	w.cutOff(MinSecret)
 	f.masked.Add(f.out.settle(nil, w.pos, w.pos, w.takeSpans(w.pos)))
 	return f.out.err
 }

@@ -88,16 +88,3 @@ func (o *output) send(b []byte) {
 	}
 	o.err = err
 }
-
-// cutOff measures what is held from position from up to the end of the stream:
-// where it ends and how many bytes it has, line breaks left out.
-func (o *output) cutOff(end, from int64) (to int64, n int) {
-	b := o.held[int64(len(o.held))-(end-from):]
-	for i, c := range b {
-		if !isBreak(c) {
-			n++
-			to = from + int64(i) + 1
-		}
-	}
-	return to, n
-}

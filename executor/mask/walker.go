@@ -10,6 +10,7 @@ import "math"
 // thread is one reading of the stream as a beginning of an occurrence.
 type thread struct {
 	node int32
+	read int32 // bytes read, line breaks not counted
 	from int64 // position in the stream of its first byte
 }
 
@@ -97,14 +98,14 @@ func (w *walker) step(c byte, pos int64) {
 				// Of two threads at one node the elder, which
 				// covers more, goes on. Threads are in order of age.
 				w.seen[e.to] = pos + 1
-				next = append(next, thread{e.to, t.from})
+				next = append(next, thread{e.to, t.read + 1, t.from})
 			}
 		}
 	}
 	for _, n := range w.a.heads[c] {
 		if w.seen[n] != pos+1 {
 			w.seen[n] = pos + 1
-			next = append(next, thread{n, pos})
+			next = append(next, thread{n, 1, pos})
 		}
 	}
 	w.threads, w.spare = next, w.threads
@@ -119,6 +120,15 @@ func (w *walker) record(from, to int64) {
 		n--
 	}
 	w.spans = append(w.spans[:n], span{from, to})
+}
+
+// cutOff ends all threads, as the stream is at its end. If the oldest has read
+// enough bytes, they are taken for an occurrence.
+func (w *walker) cutOff(enough int32) {
+	if len(w.threads) > 0 && w.threads[0].read >= enough {
+		w.record(w.threads[0].from, w.pos-int64(w.gap))
+	}
+	w.threads = w.threads[:0]
 }
 
 // oldest is the position from which on the stream may be the beginning of an

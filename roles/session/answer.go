@@ -18,6 +18,8 @@ const fullness = 80
 // errAnswer marks an answer that is well-formed and yet no usable session.
 var errAnswer = errors.New("STS's answer is not usable")
 
+const answerHelp = "The endpoint does not behave like STS. If this stays, check AWS_ENDPOINT_URL and proxies in the runner's environment."
+
 // read turns an answer into a session. It refuses one that lacks a field, and
 // one whose assumed-role id does not end in the name that was asked: revocation
 // goes by that name, so such a session could not be taken back.

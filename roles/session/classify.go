@@ -55,7 +55,7 @@ func classify(f *failure) (fault.Class, string) {
 		return fault.Passing, "The runner's own AWS credentials have expired. They are renewed by themselves unless they were put into the runner's environment or files by hand."
 	case "RequestExpired", "RequestTimeTooSkewed":
 		return fault.Passing, clockHelp
-	case "SignatureDoesNotMatch":
+	case "SignatureDoesNotMatch", "InvalidSignatureException":
 		return fault.Permanent, "AWS does not accept the runner's own secret access key, or the host's clock is wrong: compare `date -u` and renew the runner's credentials."
 	case "InvalidClientTokenId", "UnrecognizedClientException":
 		return fault.Permanent, "AWS does not know the runner's own access key: it was deleted or deactivated, or belongs to another partition, or the region is not enabled for its account. Renew the runner's credentials."
@@ -71,7 +71,7 @@ func classify(f *failure) (fault.Class, string) {
 	}
 	// AccessDenied, ValidationError and every other word of AWS's own: the
 	// same request gets the same answer.
-	return fault.Permanent, ""
+	return fault.Permanent, "AWS rejects the request itself: correct in the rule, or in the runner's AWS set-up, what its message names."
 }
 
 const clockHelp = "The host's clock differs from AWS's: check its time synchronisation."
@@ -119,6 +119,12 @@ func (f *failure) deniedAction() string {
 		}
 	}
 	return ""
+}
+
+// explicitDeny says whether AWS names a policy that forbids the call, rather
+// than one that does not allow it.
+func (f *failure) explicitDeny() bool {
+	return strings.Contains(f.Message, "with an explicit deny")
 }
 
 // deniedPrincipal is who AWS says was denied, and the rest of its sentence.

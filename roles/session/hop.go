@@ -56,7 +56,7 @@ func optional(s string) *string {
 }
 
 // easier gives the hop to try after f, if an easier one is allowed. Each of its
-// changes can happen once only, so a call ends after at most four tries:
+// changes can happen once only, so a call ends after at most five tries:
 //
 //   - The runner's own credentials are stale: they are fetched again.
 //   - The caller turns out to be a role session: one hour is asked.
@@ -65,7 +65,9 @@ func optional(s string) *string {
 //   - Under session_tags = "best-effort", sts:TagSession is missing: no tag can
 //     be passed at all, so all of EnvRole's own are left out. A policy that
 //     wants a tag then does not match; none is ever inexact. Where the rule has
-//     tags of its own the failure stands, because those were asked for.
+//     tags of its own the failure stands, because those were asked for; where
+//     AWS names an explicit deny it stands too, because a deny may look at the
+//     tags' values and leaving them out would be a way around it.
 func (h hop) easier(f *failure) (hop, bool) {
 	switch {
 	case staleCredentials(f.Code) && h.caller == "" && !h.refreshed:
@@ -75,20 +77,22 @@ func (h hop) easier(f *failure) (hop, bool) {
 		h.duration = chainedMax
 		h.warnings = append(slices.Clip(h.warnings), chainedWarning(h.ruleDuration, "the runner's own credentials are a role session"))
 		return h, true
-	case !h.bestEffort || len(h.dropped) > 0:
+	case !h.bestEffort:
 		return h, false
-	case f.Code == codePackedTooLarge:
-		h.tags, h.dropped = h.tags.smaller()
-		h.warnings = append(slices.Clip(h.warnings), droppedWarning(h.dropped, "AWS has no room for them"))
-		return h, len(h.dropped) > 0
-	case f.deniedAction() == actionTag && len(h.tags.rule) == 0:
-		h.tags, h.dropped = h.tags.none()
-		h.warnings = append(slices.Clip(h.warnings), droppedWarning(h.dropped, actionTag+" is not allowed on the role"))
-		return h, len(h.dropped) > 0
+	case f.Code == codePackedTooLarge && len(h.dropped) == 0:
+		tags, dropped := h.tags.smaller()
+		return h.lacking(tags, dropped, "AWS has no room for them")
+	case f.deniedAction() == actionTag && !f.explicitDeny() && len(h.tags.rule) == 0:
+		tags, dropped := h.tags.none()
+		return h.lacking(tags, dropped, actionTag+" is not allowed on the role")
 	}
 	return h, false
 }
 
-func droppedWarning(keys []string, why string) string {
-	return "The session lacks the tags " + strings.Join(keys, ", ") + ": " + why + "."
+// lacking is h with fewer tags; it is no easier hop if none was left out.
+func (h hop) lacking(tags tagSet, dropped []string, why string) (hop, bool) {
+	h.tags = tags
+	h.dropped = slices.Concat(h.dropped, dropped)
+	h.warnings = append(slices.Clip(h.warnings), "The session lacks the tags "+strings.Join(dropped, ", ")+": "+why+".")
+	return h, len(dropped) > 0
 }

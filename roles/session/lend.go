@@ -136,7 +136,7 @@ func (b *Base) call(ctx context.Context, h hop, creds aws.Credentials) (Session,
 		if err == nil {
 			s, err := read(out, h)
 			if err != nil {
-				return Session{}, fault.New(fault.Passing, opAssume, h.roleARN, err, "")
+				return Session{}, fault.New(fault.Passing, opAssume, h.roleARN, err, answerHelp)
 			}
 			return s, nil
 		}

@@ -28,7 +28,7 @@ const (
 // of the two is missing, so both are shown, except where it does.
 func (h hop) accessHelp(f *failure) string {
 	principal, rest := f.deniedPrincipal()
-	if strings.Contains(rest, "explicit deny") {
+	if f.explicitDeny() {
 		return "An explicit deny forbids this call" + strings.TrimSuffix(strings.TrimPrefix(rest, " with an explicit deny"), ".") +
 			": no statement can allow it while that one stands."
 	}
@@ -37,29 +37,21 @@ func (h hop) accessHelp(f *failure) string {
 	trust := trustStatements(caller, actions, h.externalID != "")
 	own := []statement{{Effect: "Allow", Action: actions, Resource: h.roleARN}}
 
-	var b strings.Builder
+	help := ""
 	switch {
 	case strings.Contains(rest, "identity-based policy"):
-		b.WriteString(ownText(own))
+		help = "The identity policy of " + caller + " must have:\n" + compact(own)
 	case strings.Contains(rest, "resource-based policy"):
-		b.WriteString(trustText(h.roleARN, trust))
+		help = "The trust policy of " + h.roleARN + " must have:\n" + compact(trust)
 	default:
-		b.WriteString(trustText(h.roleARN, trust))
-		b.WriteString("\nand, ")
-		b.WriteString(ownText(own))
+		help = "The trust policy of " + h.roleARN + " must have:\n" + compact(trust) +
+			"\nand, where that role is in another account or its trust policy names a whole account, the identity policy of " +
+			caller + " must have:\n" + compact(own)
 	}
 	if h.externalID != "" {
-		b.WriteString("\n" + externalIDHint + " stands for external_id of the rule; it must be equal to the one in the trust policy.")
+		help += "\n" + externalIDHint + " stands for external_id of the rule: both must be the same."
 	}
-	return b.String()
-}
-
-func trustText(roleARN string, st []statement) string {
-	return "The trust policy of " + roleARN + " must have:\n" + compact(st)
-}
-
-func ownText(st []statement) string {
-	return "in another account than the caller's always, the caller's own identity policy must have:\n" + compact(st)
+	return help
 }
 
 // actions are those that the call needs: the named one alone where only an

@@ -1,70 +1,81 @@
 package roles
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 )
 
-// filled is a copy of the grant with every placeholder filled from proven facts
-// and every text that held one checked again: what a value makes of a text must
-// be as valid as what an administrator may write. Nothing in the copy shares
-// memory with the rule.
-func (g *Grant) filled(f *Facts) (Grant, error) {
-	return g.with(f.placeholder)
+// grantText is one text of a grant that may hold placeholders.
+type grantText struct {
+	key   string // configuration key
+	text  string
+	valid func(string) error // for the filled text
+	set   func(string)
 }
 
-func (g *Grant) with(value func(string) (string, error)) (Grant, error) {
+// texts lists the texts of a grant that may hold placeholders, in the order of
+// the configuration's documentation.
+func (g *Grant) texts() []grantText {
+	var all []grantText
+	add := func(key string, text *string, valid func(string) error) {
+		all = append(all, grantText{key, *text, valid, func(s string) { *text = s }})
+	}
+	add("role_arn", &g.RoleARN, ValidateRoleARN)
+	add("external_id", &g.ExternalID, validateExternalID)
+	add("source_identity", &g.SourceIdentity, validateSourceIdentity)
+	add("policy", &g.Policy, validatePolicy)
+	for i := range g.PolicyARNs {
+		add("policy_arns", &g.PolicyARNs[i], validatePolicyARN)
+	}
+	for _, k := range slices.Sorted(maps.Keys(g.Tags)) {
+		all = append(all, grantText{"tags", g.Tags[k], validateTagValue, func(s string) { g.Tags[k] = s }})
+	}
+	for i := range g.Chain {
+		add("chain", &g.Chain[i], ValidateRoleARN)
+	}
+	return all
+}
+
+// filled is a copy of the grant with every placeholder filled from proven facts
+// and every text checked again: what a value makes of a text must be as valid
+// as what an administrator may write. The copy shares no memory with the rule.
+func (g *Grant) filled(f *Facts) (Grant, error) {
 	out := *g
 	out.PolicyARNs = slices.Clone(g.PolicyARNs)
 	out.TransitiveTags = slices.Clone(g.TransitiveTags)
 	out.Chain = slices.Clone(g.Chain)
 	out.Tags = maps.Clone(g.Tags)
-
-	fill := func(key string, text *string, valid func(string) error) error {
-		v, err := replaced(*text, value)
-		if err == nil {
-			err = valid(v)
-		}
+	for _, t := range out.texts() {
+		v, err := t.filled(f.placeholder)
 		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
+			return Grant{}, fmt.Errorf("%s: %w", t.key, err)
 		}
-		*text = v
-		return nil
-	}
-	if err := fill("role_arn", &out.RoleARN, ValidateRoleARN); err != nil {
-		return Grant{}, err
-	}
-	if err := fill("external_id", &out.ExternalID, validateExternalID); err != nil {
-		return Grant{}, err
-	}
-	keyword := out.SourceIdentity == SourceIdentitySession
-	if err := fill("source_identity", &out.SourceIdentity, validateSourceIdentity); err != nil {
-		return Grant{}, err
-	}
-	if !keyword && out.SourceIdentity == SourceIdentitySession {
-		return Grant{}, fmt.Errorf("source_identity: the value came out as the keyword %q", SourceIdentitySession)
-	}
-	if err := fill("policy", &out.Policy, validatePolicy); err != nil {
-		return Grant{}, err
+		t.set(v)
 	}
 	out.Policy = compacted(out.Policy)
-	for i := range out.PolicyARNs {
-		if err := fill("policy_arns", &out.PolicyARNs[i], validatePolicyARN); err != nil {
-			return Grant{}, err
-		}
-	}
-	for i := range out.Chain {
-		if err := fill("chain", &out.Chain[i], ValidateRoleARN); err != nil {
-			return Grant{}, err
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(out.Tags)) {
-		v := out.Tags[k]
-		if err := fill("tags."+k, &v, validateTagValue); err != nil {
-			return Grant{}, err
-		}
-		out.Tags[k] = v
-	}
 	return out, nil
+}
+
+// filled is the text with its placeholders filled, if that makes a valid one.
+func (t grantText) filled(value func(string) (string, error)) (string, error) {
+	v, err := replaced(t.text, value)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case v == t.text:
+	case t.key == "policy" && !json.Valid([]byte(t.text)):
+		// Only inside a JSON string is a value sure to stay a value.
+		return "", errors.New("a placeholder stands outside of a JSON string, or the policy is no JSON")
+	case t.key == "source_identity" && v == SourceIdentitySession:
+		// A user may be named like the keyword.
+		return "", fmt.Errorf("the value came out as the keyword %q", SourceIdentitySession)
+	}
+	if err := t.valid(v); err != nil {
+		return "", err
+	}
+	return v, nil
 }

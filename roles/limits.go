@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -32,9 +33,18 @@ const (
 	maxTagValue       = 256
 )
 
-// OwnTags is how many session tags EnvRole adds itself: project path and id,
-// environment, tier, ref, job id, pipeline id, user login.
-const OwnTags = 8
+// ownTagPrefix begins the keys of the session tags that EnvRole adds itself.
+const ownTagPrefix = "envrole:"
+
+// ownTagKeys are those keys: a rule's transitive_tags may name them, and they
+// count among the 50 that AWS allows.
+func ownTagKeys() []string {
+	return []string{
+		ownTagPrefix + "project", ownTagPrefix + "project_id", ownTagPrefix + "environment",
+		ownTagPrefix + "tier", ownTagPrefix + "ref", ownTagPrefix + "ref_type", ownTagPrefix + "ref_protected",
+		ownTagPrefix + "job_id", ownTagPrefix + "pipeline_id", ownTagPrefix + "user",
+	}
+}
 
 // validateExternalID: the empty text is none.
 func validateExternalID(s string) error {
@@ -101,12 +111,13 @@ func compacted(s string) string {
 }
 
 func validateTagKey(k string) error {
-	n := utf8.RuneCountInString(k)
-	switch {
+	switch n := tagLength(k); {
 	case n < 1 || n > maxTagKey:
 		return fmt.Errorf("the tag key %s has %d characters; 1 to %d are allowed", quote(k), n, maxTagKey)
-	case len(k) >= 4 && strings.EqualFold(k[:4], "aws:"):
+	case hasPrefixFold(k, "aws:"):
 		return fmt.Errorf("the tag key %s begins with aws:, which AWS keeps for itself", quote(k))
+	case hasPrefixFold(k, ownTagPrefix):
+		return fmt.Errorf("the tag key %s begins with %s, as EnvRole's own tags do", quote(k), ownTagPrefix)
 	case !tagText(k):
 		return fmt.Errorf("the tag key %s may hold letters, digits, spaces and _.:/=+-@ only", quote(k))
 	}
@@ -114,13 +125,22 @@ func validateTagKey(k string) error {
 }
 
 func validateTagValue(v string) error {
-	if n := utf8.RuneCountInString(v); n > maxTagValue {
+	switch n := tagLength(v); {
+	case n > maxTagValue:
 		return fmt.Errorf("the tag value %s has %d characters; %d is the most", quote(v), n, maxTagValue)
-	}
-	if !tagText(v) {
+	case hasPrefixFold(v, "aws:"):
+		return fmt.Errorf("the tag value %s begins with aws:, which AWS keeps for itself", quote(v))
+	case !tagText(v):
 		return fmt.Errorf("the tag value %s may hold letters, digits, spaces and _.:/=+-@ only", quote(v))
 	}
 	return nil
+}
+
+// tagLength counts UTF-16 units, the strictest reading of "characters".
+func tagLength(s string) int { return len(utf16.Encode([]rune(s))) }
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
 // tagText is AWS's [\p{L}\p{Z}\p{N}_.:/=+\-@]*.

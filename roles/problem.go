@@ -1,5 +1,7 @@
 package roles
 
+import "fmt"
+
 // RuleProblem is one thing wrong, or doubtful, with a rule.
 type RuleProblem struct {
 	Rule int    // index of the rule; 0 from Rule.Check
@@ -9,8 +11,20 @@ type RuleProblem struct {
 	Warning bool
 }
 
-// Check gives everything wrong with the rule itself.
-func (r *Rule) Check() []RuleProblem { return nil }
+// problems collects what a check finds.
+type problems []RuleProblem
 
-// Review gives what is doubtful about the rules together.
-func Review(rules []Rule) []RuleProblem { return nil }
+func (p *problems) errorf(key, format string, args ...any) {
+	*p = append(*p, RuleProblem{Key: key, Msg: fmt.Sprintf(format, args...)})
+}
+
+func (p *problems) warnf(key, format string, args ...any) {
+	*p = append(*p, RuleProblem{Key: key, Msg: fmt.Sprintf(format, args...), Warning: true})
+}
+
+// fail notes err, if there is one.
+func (p *problems) fail(key string, err error) {
+	if err != nil {
+		p.errorf(key, "%s", err)
+	}
+}

@@ -1,0 +1,67 @@
+package revoke
+
+import "envrole/roles/lease"
+
+// Outcome is what became of one lease.
+type Outcome string
+
+// The outcomes.
+const (
+	Denied    Outcome = "denied"    // IAM took the deny (now, or before)
+	Local     Outcome = "local"     // the credentials are destroyed; the rule asks for no more
+	RoleGone  Outcome = "role gone" // the role does not exist any more, nor does the session
+	Unrevoked Outcome = "unrevoked" // not denied; Err says why
+	Expired   Outcome = "expired"   // over and forgotten, having been denied
+	Lapsed    Outcome = "lapsed"    // over and forgotten, never denied
+	Unknown   Outcome = "unknown"   // there is no such lease (any more)
+)
+
+// Item is what became of one lease, which is given as it was last seen.
+type Item struct {
+	Lease   lease.Lease
+	Outcome Outcome
+	Why     string // for a swept lease: why its job counts as gone
+	Err     error
+}
+
+// Policy names a policy of a role.
+type Policy struct{ Role, Name string }
+
+// Report is what Revoke or Sweep did.
+type Report struct {
+	Items   []Item
+	Puts    int // calls of PutRolePolicy, failed ones included
+	Deletes int
+	Lists   int
+	// Deleted are the policies of past windows that were removed.
+	Deleted []Policy
+	Damaged []lease.Damaged
+	Cleaned lease.Cleaned
+	// Errors are failures that belong to no single lease.
+	Errors []error
+}
+
+// Count is how many leases had this outcome.
+func (r *Report) Count(o Outcome) int {
+	n := 0
+	for _, it := range r.Items {
+		if it.Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Of is what became of the lease; ok is false if nothing did.
+func (r *Report) Of(id string) (it Item, ok bool) {
+	for _, it := range r.Items {
+		if it.Lease.ID == id {
+			return it, true
+		}
+	}
+	return Item{}, false
+}
+
+func (r *Report) add(le lease.Lease, o Outcome, err error) {
+	r.Items = append(r.Items, Item{Lease: le, Outcome: o, Err: err})
+}

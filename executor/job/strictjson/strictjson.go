@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"strconv"
 )
 
@@ -33,57 +32,35 @@ type Value []byte
 func (v Value) Present() bool { return len(v) > 0 }
 
 // Null says whether the value is the literal null.
-func (v Value) Null() bool { return string(bytes.TrimSpace(v)) == "null" }
+func (v Value) Null() bool { return string(bytes.Trim(v, space)) == "null" }
 
 // Object gives the members of v by their exact keys. Nested objects are checked
 // when they are taken apart in turn.
 func (v Value) Object() (map[string]Value, error) {
-	members := map[string]Value{}
-	err := v.each('{', ErrObject, func(dec *json.Decoder) error {
-		key, err := dec.Token()
-		if err != nil {
-			return ErrSyntax
-		}
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return ErrSyntax
-		}
-		name, ok := key.(string)
-		if !ok {
-			return ErrSyntax
-		}
-		if _, twice := members[name]; twice {
-			return ErrDuplicate
-		}
-		members[name] = Value(raw)
-		return nil
-	})
+	parts, err := v.parts('{', ErrObject)
 	if err != nil {
 		return nil, err
+	}
+	members := make(map[string]Value, len(parts)/2)
+	for i := 0; i+1 < len(parts); i += 2 {
+		key, err := parts[i].Text()
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := members[key]; twice {
+			return nil, ErrDuplicate
+		}
+		members[key] = parts[i+1]
 	}
 	return members, nil
 }
 
 // Array gives the elements of v in order.
-func (v Value) Array() ([]Value, error) {
-	var elements []Value
-	err := v.each('[', ErrArray, func(dec *json.Decoder) error {
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return ErrSyntax
-		}
-		elements = append(elements, Value(raw))
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return elements, nil
-}
+func (v Value) Array() ([]Value, error) { return v.parts('[', ErrArray) }
 
 // Text gives a JSON string's text.
 func (v Value) Text() (string, error) {
-	trimmed := bytes.TrimSpace(v)
+	trimmed := bytes.Trim(v, space)
 	if len(trimmed) == 0 || trimmed[0] != '"' {
 		return "", ErrString
 	}
@@ -96,7 +73,7 @@ func (v Value) Text() (string, error) {
 
 // Int gives a JSON number written as a plain integer: 7, not 7.0, 7e0 or "7".
 func (v Value) Int() (int64, error) {
-	trimmed := bytes.TrimSpace(v)
+	trimmed := bytes.Trim(v, space)
 	if !json.Valid(trimmed) {
 		return 0, ErrInteger
 	}
@@ -109,36 +86,11 @@ func (v Value) Int() (int64, error) {
 
 // Bool gives a JSON true or false.
 func (v Value) Bool() (bool, error) {
-	switch string(bytes.TrimSpace(v)) {
+	switch string(bytes.Trim(v, space)) {
 	case "true":
 		return true, nil
 	case "false":
 		return false, nil
 	}
 	return false, ErrBool
-}
-
-// each calls member for every member of a container that opens with the
-// delimiter, and sees to it that nothing follows the container.
-func (v Value) each(open json.Delim, wrong error, member func(*json.Decoder) error) error {
-	dec := json.NewDecoder(bytes.NewReader(v))
-	start, err := dec.Token()
-	if err != nil {
-		return ErrSyntax
-	}
-	if start != open {
-		return wrong
-	}
-	for dec.More() {
-		if err := member(dec); err != nil {
-			return err
-		}
-	}
-	if _, err := dec.Token(); err != nil { // the closing delimiter
-		return ErrSyntax
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return ErrSyntax
-	}
-	return nil
 }

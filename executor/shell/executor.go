@@ -1,0 +1,121 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"envrole/executor"
+	"envrole/roles/fault"
+)
+
+var _ executor.Executor = (*Executor)(nil)
+
+// Executor runs the scripts of one job with a shell on this host.
+type Executor struct{ plan Plan }
+
+// New makes an executor of a plan. It does no I/O.
+func New(p Plan) *Executor { return &Executor{plan: p} }
+
+// Prepare ends what earlier jobs of the same user have left running, and makes
+// the job's directories with its owner and mode 0700.
+func (e *Executor) Prepare(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if e.plan.SwitchUser {
+		if err := e.plan.endStrays(e.plan.orphans); err != nil {
+			return fault.New(fault.Internal, "end what earlier jobs left of user", e.plan.User, err, "")
+		}
+	}
+	for _, dir := range []string{e.plan.BuildsDir, e.plan.CacheDir} {
+		if err := e.plan.owner().ensureDir(dir); err != nil {
+			return err
+		}
+	}
+	return e.ensureTmp()
+}
+
+// Cleanup ends what is left of the job's processes and removes its TMPDIR. The
+// builds and cache directories stay, for the project's next job.
+func (e *Executor) Cleanup(_ context.Context) error {
+	p := e.plan
+	group, err := existingCgroup(p.marker())
+	if err != nil {
+		group = nil // none was made, or none can be: the process table tells
+	}
+	defer group.remove()
+	if err := p.endStrays(func(table map[int]process, spare map[int]bool) map[int]bool {
+		roots := p.markedProcesses(table, spare)
+		for _, pid := range group.members() {
+			roots[pid] = true
+		}
+		for pid := range p.orphans(table, spare) {
+			roots[pid] = true
+		}
+		return roots
+	}); err != nil {
+		return fault.New(fault.Internal, "end processes of", "job", err, "")
+	}
+	if filepath.Base(p.TmpDir) != "envrole-"+p.marker() {
+		return nil
+	}
+	if err := os.RemoveAll(p.TmpDir); err != nil { // follows no symbolic link
+		return fmt.Errorf("remove the job's TMPDIR: %w", err)
+	}
+	return nil
+}
+
+// Guarantee says, for the audit log, what ends processes that leave the
+// script's process group even if the run stage itself is killed: "cgroup" or
+// "own uid". Otherwise it is "subreaper": ended while the run stage lives, and
+// as far as they can be found after that.
+func (e *Executor) Guarantee() string {
+	if !e.plan.SwitchUser {
+		return "subreaper"
+	}
+	group, err := openCgroup(e.plan.marker())
+	if err != nil {
+		return "own uid"
+	}
+	group.remove()
+	return "cgroup"
+}
+
+func (e *Executor) ensureTmp() error {
+	if e.plan.TmpDir == "" {
+		return nil
+	}
+	return e.plan.owner().ensureDir(e.plan.TmpDir)
+}
+
+func (p Plan) owner() owner { return owner{uid: p.UID, gid: p.GID, change: p.SwitchUser} }
+
+func (p Plan) mark() string { return jobVariable + "=" + p.marker() }
+
+func (p Plan) grace() time.Duration {
+	if p.Grace <= 0 {
+		return defaultGrace
+	}
+	return p.Grace
+}
+
+func (p Plan) credential() *syscall.Credential {
+	c := &syscall.Credential{Uid: uint32(p.UID), Gid: uint32(p.GID)}
+	for _, g := range p.Groups {
+		c.Groups = append(c.Groups, uint32(g))
+	}
+	return c
+}
+
+// check refuses a plan that cannot be what NewPlan made.
+func (p Plan) check() error {
+	if p.SwitchUser && (p.UID <= 0 || p.GID < 0) || !filepath.IsAbs(p.Shell) || p.LeaseID == "" {
+		return errors.New("the stored plan of the shell base is not complete")
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package shell
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is one line of the process table.
+type process struct {
+	pid, ppid int
+	state     byte
+	start     uint64 // clock ticks since boot: with pid it names one process for ever
+}
+
+// zombie says that the process has ended and waits for its parent only.
+func (p process) zombie() bool { return p.state == 'Z' || p.state == 'X' }
+
+// processes reads the process table. A process that ends meanwhile is left out.
+func processes() (map[int]process, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("read process table: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("read process table: %w", err)
+	}
+	table := make(map[int]process, len(names))
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if p, ok := readProcess(pid); ok {
+			table[pid] = p
+		}
+	}
+	return table, nil
+}
+
+// readProcess reads /proc/PID/stat. The command's name in it is the process's
+// own choice and may hold spaces and parentheses: the last one ends it.
+func readProcess(pid int) (process, bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return process{}, false
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	const state, ppid, start = 0, 1, 19 // fields 3, 4 and 22 of proc_pid_stat(5)
+	if len(f) <= start {
+		return process{}, false
+	}
+	parent, err1 := strconv.Atoi(f[ppid])
+	ticks, err2 := strconv.ParseUint(f[start], 10, 64)
+	if err1 != nil || err2 != nil {
+		return process{}, false
+	}
+	return process{pid: pid, ppid: parent, state: f[state][0], start: ticks}, true
+}
+
+// userOf is the real user of a process.
+func userOf(pid int) (uid int, ok bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, false
+	}
+	_, rest, ok := strings.Cut(string(b), "\nUid:\t")
+	if !ok {
+		return 0, false
+	}
+	real, _, _ := strings.Cut(rest, "\t")
+	uid, err = strconv.Atoi(real)
+	return uid, err == nil
+}
+
+// marked says whether a process was started with the variable kv.
+func marked(pid int, kv string) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	return err == nil && bytes.Contains(append([]byte{0}, b...), append(append([]byte{0}, kv...), 0))
+}
+
+// withDescendants adds to roots everything that descends from one of them.
+func withDescendants(table map[int]process, roots map[int]bool) map[int]bool {
+	children := make(map[int][]int, len(table))
+	for _, p := range table {
+		children[p.ppid] = append(children[p.ppid], p.pid)
+	}
+	all := make(map[int]bool, len(roots))
+	var visit func(pid int)
+	visit = func(pid int) {
+		if all[pid] {
+			return
+		}
+		all[pid] = true
+		for _, c := range children[pid] {
+			visit(c)
+		}
+	}
+	for pid := range roots {
+		visit(pid)
+	}
+	return all
+}
+
+// signal sends sigs to exactly the process that was seen, not to another one
+// that got its number meanwhile. A process that is gone or out of our rights is
+// passed over: whoever waits for it finds out.
+func (p process) signal(sigs ...unix.Signal) {
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil {
+		if err == unix.ENOSYS || err == unix.EPERM { // an old kernel or a strict filter
+			for _, sig := range sigs {
+				_ = unix.Kill(p.pid, sig)
+			}
+		}
+		return
+	}
+	defer unix.Close(fd)
+	if now, ok := readProcess(p.pid); !ok || now.start != p.start {
+		return
+	}
+	for _, sig := range sigs {
+		_ = unix.PidfdSendSignal(fd, sig, nil, 0)
+	}
+}

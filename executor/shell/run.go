@@ -1,0 +1,175 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"envrole/executor"
+	"envrole/roles/fault"
+)
+
+// Run implements executor.Executor. Besides *executor.ExitError it returns
+// ctx's cause when ctx ended the script, a passing fault when something else
+// killed its shell, and an internal one when the script could not be run.
+func (e *Executor) Run(ctx context.Context, script executor.Script, env []string, out io.Writer) error {
+	// The kernel kills the shell when the thread that started it ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("run %s: %w", script.SubStage, context.Cause(ctx))
+	}
+	if err := e.plan.check(); err != nil {
+		return err
+	}
+	if err := adoptOrphans(); err != nil {
+		return err
+	}
+	if err := e.ensureTmp(); err != nil {
+		return err
+	}
+	pipe, err := newOutput()
+	if err != nil {
+		return err
+	}
+	cmd, t, err := e.startShell(script, env, pipe.write)
+	pipe.write.Close()
+	if err != nil {
+		pipe.read.Close()
+		return fmt.Errorf("run %s: %w", script.SubStage, err)
+	}
+	defer running.leave(cmd.Process.Pid)
+	pipe.copyTo(out)
+	return e.wait(ctx, cmd, t, pipe, script.SubStage)
+}
+
+// wait sees the script to its end, by itself or by ctx.
+func (e *Executor) wait(ctx context.Context, cmd *exec.Cmd, t *tree, pipe *output, subStage string) error {
+	mainDone := make(chan struct{})
+	var waitErr error
+	go func() {
+		waitErr = cmd.Wait()
+		close(mainDone)
+	}()
+	stopReaping := reapStale()
+	select {
+	case <-mainDone:
+	case <-ctx.Done():
+	}
+	endErr := t.end(e.plan.grace(), mainDone)
+	stopReaping()
+	copyErr := pipe.drain()
+	t.group.remove()
+	if endErr != nil {
+		return fault.New(fault.Internal, "end processes of", subStage, errors.Join(endErr, context.Cause(ctx)), "")
+	}
+	<-mainDone
+	if ended := stopped(ctx, cmd.ProcessState); ended != nil {
+		return fmt.Errorf("run %s: %w", subStage, ended)
+	}
+	if copyErr != nil {
+		return fmt.Errorf("run %s: %w", subStage, copyErr)
+	}
+	return outcome(cmd.ProcessState, waitErr, subStage)
+}
+
+// stopped is ctx's cause if that is what ended the script. The runner signals
+// the whole process group, so the shell may be dead of the same signal before
+// this process has noticed its own.
+func stopped(ctx context.Context, state *os.ProcessState) error {
+	status, _ := state.Sys().(syscall.WaitStatus)
+	if status.Signaled() && slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, status.Signal()) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	if ctx.Err() != nil && !(status.Exited() && status.ExitStatus() == 0) {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func outcome(state *os.ProcessState, waitErr error, subStage string) error {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	switch {
+	case !ok:
+		return fmt.Errorf("run %s: %w", subStage, waitErr)
+	case status.Exited() && status.ExitStatus() == 0:
+		return nil
+	case status.Exited():
+		return &executor.ExitError{Code: status.ExitStatus()}
+	}
+	err := fmt.Errorf("the job's shell was killed by signal %d (%s)", status.Signal(), status.Signal())
+	help := ""
+	if status.Signal() == syscall.SIGKILL {
+		help = "The host may be out of memory: look into its kernel log."
+	}
+	return fault.New(fault.Passing, "run", subStage, err, help)
+}
+
+// startShell starts the shell on the script, with nothing of this process but
+// the given pipe and environment.
+func (e *Executor) startShell(script executor.Script, env []string, pipe *os.File) (*exec.Cmd, *tree, error) {
+	cmd := &exec.Cmd{
+		Path: e.plan.Shell, Args: []string{e.plan.Shell, script.Path}, Dir: e.plan.tmpDir(),
+		Env: e.plan.environ(os.Environ(), env), Stdout: pipe, Stderr: pipe, // a nil Stdin is /dev/null
+		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+	}
+	if e.plan.SwitchUser {
+		mem, err := sealedScript(script.Path)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer mem.Close()
+		cmd.Args[1], cmd.ExtraFiles = scriptFD, []*os.File{mem}
+		cmd.SysProcAttr.Credential = e.plan.credential()
+		// Its own session: the job cannot reach a terminal of the runner.
+		// Under the runner's own user it stays in the runner's process group.
+		cmd.SysProcAttr.Setsid = true
+	}
+	// A file that came open from our own parent must not reach the job.
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
+		return nil, nil, fmt.Errorf("keep open files from the job: %w", err)
+	}
+	t := &tree{marker: e.plan.mark(), orphan: map[int]bool{}}
+	if err := e.startIn(cmd, t); err != nil {
+		return nil, nil, err
+	}
+	t.main = cmd.Process.Pid
+	return cmd, t, nil
+}
+
+// startIn starts the shell in the job's cgroup where there is one to be had.
+func (e *Executor) startIn(cmd *exec.Cmd, t *tree) error {
+	group, err := openCgroup(e.plan.marker())
+	if err == nil {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, group.fd()
+		if err := running.start(cmd); err == nil {
+			t.group = group
+			return nil
+		}
+		// Not started, for the cgroup or for another reason: the next try says.
+		group.remove()
+		again := *cmd.SysProcAttr
+		again.UseCgroupFD = false
+		*cmd = exec.Cmd{
+			Path: cmd.Path, Args: cmd.Args, Dir: cmd.Dir, Env: cmd.Env,
+			Stdout: cmd.Stdout, Stderr: cmd.Stderr, ExtraFiles: cmd.ExtraFiles, SysProcAttr: &again,
+		}
+	}
+	if err := running.start(cmd); err != nil {
+		return fault.New(fault.Internal, "start", e.plan.Shell, err, "See that the shell exists and that the job's user may run it.")
+	}
+	return nil
+}

@@ -4,9 +4,10 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"envrole/roles"
 )
 
 // The checks of single texts. Each gives what is wrong with its value and what
@@ -54,49 +55,65 @@ func checkPath(v string) string {
 	return ""
 }
 
-// regionForm is the form of AWS region names ("eu-central-1", "us-gov-west-1",
-// "eusc-de-east-1"), not a list of them: new ones come every year.
-var regionForm = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]{2,16}){1,3}-[0-9]{1,2}$`)
-
+// checkRegion looks at the form of a region's name ("eu-central-1",
+// "us-gov-west-1", "eusc-de-east-1"), not at a list: new ones come every year.
 func checkRegion(v string) string {
-	if !regionForm.MatchString(v) {
+	parts := strings.Split(v, "-")
+	last := len(parts) - 1
+	ok := len(v) <= 32 && last >= 2 && only(parts[last], digit) && len(parts[last]) <= 2
+	for _, part := range parts[:last] {
+		ok = ok && len(part) >= 2 && only(part, func(c rune) bool { return c >= 'a' && c <= 'z' })
+	}
+	if !ok {
 		return `not an AWS region; write one like "eu-central-1"`
 	}
 	return ""
 }
 
-// The forms of a role's ARN with its placeholders, from the IAM reference: a
-// partition, a 12-digit account, a path of printable characters and a name of
-// at most 64.
-var revokerForm = regexp.MustCompile(
-	`^arn:(aws[a-z-]*|\{partition\}):iam::([0-9]{12}|\{account\}):role/([!-z|~]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$`)
+// only says whether s has characters, and none but those that ok accepts.
+func only(s string, ok func(rune) bool) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return !ok(c) })
+}
 
+func digit(c rune) bool { return c >= '0' && c <= '9' }
+
+func letter(c rune) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// checkRevoker accepts what is a role's ARN once {partition} and {account} are
+// filled in.
 func checkRevoker(v string) string {
-	if !revokerForm.MatchString(v) {
-		return `not the ARN of a role; write one like "` + DefaultRevoker + `" (only {partition} and {account} are filled in)`
+	sample := strings.NewReplacer("{partition}", "aws", "{account}", "123456789012").Replace(v)
+	if err := roles.ValidateRoleARN(sample); err != nil {
+		return err.Error() + `; write one like "` + DefaultRevoker + `" (only {partition} and {account} are filled in)`
 	}
 	return ""
 }
 
-// externalIDForm is the AssumeRole reference's.
-var externalIDForm = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,1224}$`)
+func checkPattern(v string) string {
+	if err := roles.Pattern(v).Validate(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
 
+// checkExternalID: length and characters are those of the AssumeRole reference.
+// The value is not repeated: to some it is as good as a password.
 func checkExternalID(v string) string {
-	if !externalIDForm.MatchString(v) {
+	ok := func(c rune) bool { return letter(c) || digit(c) || strings.ContainsRune("_+=,.@:/-", c) }
+	if len(v) < 2 || len(v) > 1224 || !only(v, ok) {
 		return "an external id has 2 to 1224 characters of A-Z a-z 0-9 _ + = , . @ : / -"
 	}
 	return ""
 }
 
-// userForm is what useradd accepts, with upper case and dots as directories
-// use them.
-var userForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
-
+// checkUser accepts what useradd does, with upper case and dots as directories
+// use them, but no number: a name cannot be taken for another user's id.
 func checkUser(v string) string {
+	ok := func(c rune) bool { return letter(c) || digit(c) || strings.ContainsRune("_.-", c) }
 	switch {
 	case v == "root":
 		return "jobs of root can read everything the runner can; name a user of their own"
-	case !userForm.MatchString(v):
+	case len(v) > 32 || !only(v, ok) || !letter(rune(v[0])) && v[0] != '_':
 		return "not a user name; write the name (not the number) of an existing user"
 	}
 	return ""

@@ -2,7 +2,6 @@ package settings
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,8 +11,6 @@ import (
 // secrets, others because they decide what a shell executes before the first
 // line of the job's script. PATH is allowed: it is the administrator's value,
 // and the only way to name where programs such as gitlab-runner lie.
-
-var envNameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // envRefusal is a group of names and why jobs must not have them.
 type envRefusal struct {
@@ -54,7 +51,7 @@ var envRefusals = []envRefusal{
 }
 
 func checkPassEnv(name string) string {
-	if !envNameForm.MatchString(name) {
+	if !only(name, func(c rune) bool { return letter(c) || digit(c) || c == '_' }) || digit(rune(name[0])) {
 		return fmt.Sprintf("%q is not the name of an environment variable (patterns do not work here)", name)
 	}
 	for _, r := range envRefusals {

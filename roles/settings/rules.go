@@ -11,7 +11,31 @@ import (
 // and [aws] merged in.
 func (r *reader) rules(s *Settings, t *table) {
 	for _, rt := range t.rules {
-		s.Rules = append(s.Rules, rt.rule(t.tables["session"], s.AWS.Region))
+		rule := rt.rule(t.tables["session"], s.AWS.Region)
+		rt.judged(rule.Check())
+		s.Rules = append(s.Rules, rule)
+	}
+	for _, p := range roles.Review(s.Rules) {
+		t.rules[p.Rule].judged([]roles.RuleProblem{p})
+	}
+}
+
+// judged files what the roles package says of a rule under the line of the key
+// concerned, or of the rule where the key is not given. It leaves out a key
+// that is known to be bad already: what was seen of it was a default.
+func (t *table) judged(found []roles.RuleProblem) {
+	for _, p := range found {
+		at := t.place
+		if p.Key != "" {
+			at = at.key(p.Key)
+		}
+		switch {
+		case p.Key != "" && t.bad[p.Key]:
+		case p.Warning:
+			t.warn(p.Key, "%s", p.Msg)
+		default:
+			t.reader.problems = append(t.reader.problems, t.note(p.Key, at, p.Msg))
+		}
 	}
 }
 

@@ -60,18 +60,18 @@ func (t *table) unknown(name string) {
 	if near := suggest(t.reader.schema, t.sec, name); near != "" {
 		msg += "; did you mean " + near + "?"
 	}
-	t.problem(name, t.place.key(name), "%s", msg)
+	t.problem(quoted(name), t.place.key(name), "%s", msg)
 }
 
 // complete makes the tables that the file leaves out, so that their defaults
 // count, and notes required keys that are missing.
 func (t *table) complete(e *entry, raw map[string]any) {
 	if e.kind == subsection && t.tables[e.name] == nil {
-		if t.bad[e.name] {
-			t.tables[e.name] = &table{reader: t.reader, sec: e.sub, place: t.place.key(e.name), bad: map[string]bool{}}
-			return
+		r := t.reader
+		if t.bad[e.name] { // enough is said of it: a reader apart hears the rest
+			r = &reader{file: r.file, schema: r.schema}
 		}
-		t.tables[e.name] = t.reader.table(e.sub, nil, nil)
+		t.tables[e.name] = r.table(e.sub, nil, nil)
 	}
 	if _, given := raw[e.name]; e.required && !given {
 		t.problem(e.name, t.place, "missing; it has no default")
@@ -201,7 +201,7 @@ func (t *table) textTable(e *entry, v any, at *place) {
 	for k, v := range raw {
 		s, ok := v.(string)
 		if !ok {
-			t.problem(e.name+"."+quoted(k), at.key(k), "want a string, not %s%s", typeName(v), "")
+			t.problem(e.name+"."+quoted(k), at.key(k), "want a string, not %s", typeName(v))
 			t.bad[e.name] = true
 			continue
 		}
@@ -298,15 +298,16 @@ func (t *table) problem(key string, at *place, format string, args ...any) {
 
 // warn notes something legal that deserves a look.
 func (t *table) warn(key, format string, args ...any) {
-	t.reader.warnings = append(t.reader.warnings, t.note(key, t.place.key(key), fmt.Sprintf(format, args...)))
+	at := t.place
+	if key != "" {
+		at = at.key(key)
+	}
+	t.reader.warnings = append(t.reader.warnings, t.note(key, at, fmt.Sprintf(format, args...)))
 }
 
 func (t *table) note(key string, at *place, msg string) Problem {
-	if t.sec.entry(key) == nil && !strings.Contains(key, ".") {
-		key = quoted(key)
-	}
-	if t.sec.name != "" && key != "" {
-		key = t.sec.name + "." + key
+	if t.sec.name != "" {
+		key = strings.TrimSuffix(t.sec.name+"."+key, ".")
 	}
 	return Problem{File: t.reader.file, Line: at.lineOf(), Key: key, Msg: msg + t.about}
 }

@@ -22,34 +22,35 @@ var (
 	ErrOpen = errors.New("sealed state does not open with this job's key")
 	// ErrVersion means that a blob was written by a newer EnvRole.
 	ErrVersion = errors.New("sealed state has an unknown format version")
+
+	errNoKey = errors.New("there is no job key")
 )
 
 // Key is a job's own random key. It lives in the runner's memory (job_env) and
-// in the environment of the stages, never in a file.
-type Key struct{ b [KeySize]byte }
+// in the environment of the stages, never in a file. The zero Key is no key: it
+// neither seals nor opens.
+type Key struct{ raw Secret } // KeySize bytes
 
 // NewKey makes a random key.
 func NewKey() (Key, error) {
-	var k Key
-	if _, err := rand.Read(k.b[:]); err != nil {
+	b := make([]byte, KeySize)
+	if _, err := rand.Read(b); err != nil {
 		return Key{}, fmt.Errorf("make job key: %w", err)
 	}
-	return k, nil
+	return Key{raw: NewSecret(string(b))}, nil
 }
 
 // ParseKey reads what Encode wrote. Its error never repeats the input.
 func ParseKey(s string) (Key, error) {
-	var k Key
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) != KeySize {
 		return Key{}, fmt.Errorf("job key: want %d bytes in unpadded URL-safe base64", KeySize)
 	}
-	copy(k.b[:], b)
-	return k, nil
+	return Key{raw: NewSecret(string(b))}, nil
 }
 
-// Encode gives the key as text, for job_env only.
-func (k Key) Encode() string { return base64.RawURLEncoding.EncodeToString(k.b[:]) }
+// Encode gives the key as text, for job_env only; "" for the zero Key.
+func (k Key) Encode() string { return base64.RawURLEncoding.EncodeToString([]byte(k.raw.Reveal())) }
 
 // Format prints [redacted], whatever the verb.
 func (Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
@@ -86,7 +87,10 @@ func (k Key) Open(blob []byte, context string) ([]byte, error) {
 }
 
 func (k Key) aead() (cipher.AEAD, error) {
-	block, err := aes.NewCipher(k.b[:])
+	if k.raw.Empty() {
+		return nil, errNoKey
+	}
+	block, err := aes.NewCipher([]byte(k.raw.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("job key: %w", err)
 	}

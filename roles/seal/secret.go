@@ -15,18 +15,28 @@ import (
 const redacted = "[redacted]"
 
 // Secret is a string that must not be seen. Every way of printing it prints
-// [redacted]; Reveal is the only way to the value.
-type Secret struct{ value string }
+// [redacted]; Reveal is the only way to the value. Two secrets are not to be
+// compared with ==.
+//
+// The value is behind a pointer because fmt does not call the methods of an
+// unexported field: it would print the string of a Secret that sits in a
+// private field of a struct. Of a pointer it prints the address.
+type Secret struct{ value *string }
 
 // NewSecret wraps v.
-func NewSecret(v string) Secret { return Secret{value: v} }
+func NewSecret(v string) Secret { return Secret{value: &v} }
 
 // Reveal gives the plain value. Call it only where the value must leave the
 // program: a job's environment, the log filter, a sealed blob.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // Empty says whether there is no value.
-func (s Secret) Empty() bool { return s.value == "" }
+func (s Secret) Empty() bool { return s.Reveal() == "" }
 
 // String implements fmt.Stringer.
 func (Secret) String() string { return redacted }

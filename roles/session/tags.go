@@ -140,14 +140,14 @@ func allowedText(s string, limit int) error {
 	}
 	for _, r := range s {
 		if !tagRune(r) {
-			return fmt.Errorf("%q contains %q, which AWS does not allow in a tag", s, r)
+			return fmt.Errorf("%.80q contains %q, which AWS does not allow in a tag", s, r)
 		}
 	}
 	if n := tagLen(s); n > limit {
 		return fmt.Errorf("%d characters are more than AWS's limit of %d", n, limit)
 	}
 	if hasPrefixFold(s, reservedByAWS) {
-		return fmt.Errorf("%q begins with %s, which AWS keeps for itself", s, reservedByAWS)
+		return fmt.Errorf("%.80q begins with %s, which AWS keeps for itself", s, reservedByAWS)
 	}
 	return nil
 }

@@ -29,11 +29,11 @@ func newTagSet(own []Tag, g roles.Grant) (tagSet, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(g.Tags)) {
 		if err := ruleTag(key, seen); err != nil {
-			return tagSet{}, fault.New(fault.Permanent, "check the rule's tag", fmt.Sprintf("%q", key), err,
+			return tagSet{}, fault.New(fault.Permanent, "check the rule's tag", fmt.Sprintf("%.80q", key), err,
 				"Rename the key in the rule's tags.")
 		}
 		if err := allowedText(g.Tags[key], maxTagValue); err != nil {
-			return tagSet{}, fault.New(fault.Refused, "check the rule's tag", fmt.Sprintf("%q", key), err,
+			return tagSet{}, fault.New(fault.Refused, "check the rule's tag", fmt.Sprintf("%.80q", key), err,
 				"Change the tag's value in the rule, or the name it is made from.")
 		}
 		seen[strings.ToLower(key)] = key
@@ -46,7 +46,7 @@ func newTagSet(own []Tag, g roles.Grant) (tagSet, error) {
 	}
 	for _, key := range g.TransitiveTags {
 		if _, ok := seen[strings.ToLower(key)]; !ok {
-			return tagSet{}, fault.New(fault.Permanent, "check the rule's transitive tag", fmt.Sprintf("%q", key),
+			return tagSet{}, fault.New(fault.Permanent, "check the rule's transitive tag", fmt.Sprintf("%.80q", key),
 				errors.New("no such tag"), "List only keys of the rule's tags, or of EnvRole's own, in transitive_tags.")
 		}
 	}

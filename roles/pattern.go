@@ -23,9 +23,12 @@ const maxPattern = 1024
 // blow up.
 func (p Pattern) Match(s string) bool {
 	rest := string(p)
+	if rest == s {
+		return true
+	}
 	star := strings.IndexByte(rest, '*')
 	if star < 0 {
-		return rest == s
+		return false
 	}
 	if !strings.HasPrefix(s, rest[:star]) {
 		return false

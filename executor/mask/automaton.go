@@ -19,6 +19,7 @@ type automaton struct {
 	first  []int32 // node n has edges[first[n]:first[n+1]]
 	edges  []edge
 	heads  [256][]int32 // nodes reached by the first byte of an occurrence
+	isHead [256]bool
 	sample sampler
 	known  []string
 }
@@ -28,6 +29,7 @@ func (a *automaton) clone() *automaton {
 		first:  slices.Clone(a.first),
 		edges:  slices.Clone(a.edges),
 		heads:  a.heads,
+		isHead: a.isHead,
 		sample: a.sample.clone(),
 		known:  slices.Clone(a.known),
 	}
@@ -54,7 +56,7 @@ func (a *automaton) learn(secret string) {
 // spellings of more than one byte. The edges out of the very first node become
 // heads.
 func (a *automaton) add(f form) {
-	g := &grower{nodes: make([][]edge, 1, 2*len(f))}
+	g := &grower{nodes: make([][]edge, 1, len(f)+len(f)/4), single: make([]edge, 0, len(f)+len(f)/4)}
 	entry := int32(0)
 	for i, s := range f {
 		exit := done
@@ -85,11 +87,15 @@ func (a *automaton) append(nodes [][]edge) {
 	}
 	for _, e := range a.edges[a.first[base]:a.first[base+1]] {
 		a.heads[e.on] = append(a.heads[e.on], e.to)
+		a.isHead[e.on] = true
 	}
 }
 
-// grower builds the nodes of one form.
-type grower struct{ nodes [][]edge }
+// grower builds the nodes of one form: for each the edges out of it.
+type grower struct {
+	nodes  [][]edge
+	single []edge // where the first edge of each node lies, for fewer allocations
+}
 
 func (g *grower) node() int32 {
 	g.nodes = append(g.nodes, nil)
@@ -104,7 +110,7 @@ func (g *grower) spell(entry int32, text string, exit int32) {
 	for i := range last {
 		n = g.child(n, text[i], exit)
 	}
-	g.nodes[n] = append(g.nodes[n], edge{text[last], exit})
+	g.edge(n, edge{text[last], exit})
 }
 
 func (g *grower) child(n int32, on byte, exit int32) int32 {
@@ -114,6 +120,16 @@ func (g *grower) child(n int32, on byte, exit int32) int32 {
 		}
 	}
 	to := g.node()
-	g.nodes[n] = append(g.nodes[n], edge{on, to})
+	g.edge(n, edge{on, to})
 	return to
+}
+
+func (g *grower) edge(from int32, e edge) {
+	if g.nodes[from] == nil {
+		g.single = append(g.single, e)
+		n := len(g.single)
+		g.nodes[from] = g.single[n-1 : n : n]
+		return
+	}
+	g.nodes[from] = append(g.nodes[from], e)
 }

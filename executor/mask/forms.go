@@ -40,40 +40,44 @@ func check(secret string) error {
 
 // formsOf lists the forms in which a secret is looked for.
 func formsOf(secret string) []form {
+	plain, coded := &speller{}, &speller{urlAlphabet: true}
 	lower := hex.EncodeToString([]byte(secret))
-	forms := []form{textForm(secret), textForm(lower), textForm(strings.ToUpper(lower))}
+	forms := []form{plain.form(secret), plain.form(lower), plain.form(strings.ToUpper(lower))}
 	for align := range 3 {
-		forms = append(forms, base64Form(secret, align))
+		forms = append(forms, coded.form(base64Core(secret, align)))
 	}
 	return forms
 }
 
-// textForm is the text itself, as it is or escaped.
-func textForm(text string) form {
-	f := make(form, 0, len(text))
-	for i := range len(text) {
-		f = append(f, spellings(text[i]))
-	}
-	return f
-}
-
-// base64Form is what the secret always looks like inside a longer base64 text
+// base64Core is what the secret always looks like inside a longer base64 text
 // that it enters at a byte whose index is align modulo 3: those characters that
 // depend on the secret alone.
-func base64Form(secret string, align int) form {
+func base64Core(secret string, align int) string {
 	text := base64.RawStdEncoding.EncodeToString(append(make([]byte, align), secret...))
-	first := (8*align + 5) / 6
-	last := 8 * (align + len(secret)) / 6
-	f := make(form, 0, last-first)
-	for _, c := range []byte(text[first:last]) {
-		s := spellings(c)
-		switch c { // the URL alphabet (RFC 4648, section 5)
-		case '+':
-			s = append(s, "-")
-		case '/':
-			s = append(s, "_")
+	return text[(8*align+5)/6 : 8*(align+len(secret))/6]
+}
+
+// speller makes forms of texts. It asks for the spellings of a byte only once.
+type speller struct {
+	urlAlphabet bool // + and / may also be - and _ (RFC 4648, section 5)
+	symbols     [256]symbol
+}
+
+func (sp *speller) form(text string) form {
+	f := make(form, len(text))
+	for i := range len(text) {
+		b := text[i]
+		if sp.symbols[b] == nil {
+			s := spellings(b)
+			switch {
+			case sp.urlAlphabet && b == '+':
+				s = append(s, "-")
+			case sp.urlAlphabet && b == '/':
+				s = append(s, "_")
+			}
+			sp.symbols[b] = s
 		}
-		f = append(f, s)
+		f[i] = sp.symbols[b]
 	}
 	return f
 }

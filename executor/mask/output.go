@@ -26,7 +26,7 @@ func (o *output) settle(p []byte, end, limit int64, spans []span) (markers int64
 	for _, s := range spans {
 		o.print(p, base, s.from)
 		if s.from >= o.maskedTo { // else it grew out of the one before
-			o.gather([]byte(Marker))
+			o.buf = append(o.buf, Marker...)
 			markers++
 		}
 		o.maskedTo = max(o.maskedTo, s.to)

@@ -3,6 +3,7 @@ package mask
 import (
 	"encoding/binary"
 	"maps"
+	"math/bits"
 )
 
 // This file promises: if an occurrence begins in p at i or later, and reach
@@ -28,8 +29,8 @@ type sampler struct {
 	step  int  // bytes from one sample to the next, 1 to gram
 	reach int  // length of the longest beginning of a form up to the end of its window
 	blind bool // a form has no usable window: every byte must be walked over
-	bits  [1 << hashBits / 64]uint64
-	grams map[uint64]struct{} // what the bits only guess
+	table [1 << hashBits / 64]uint64
+	grams map[uint64]struct{} // what the table only guesses
 }
 
 func (s *sampler) clone() sampler {
@@ -58,7 +59,7 @@ func (s *sampler) learn(f form) {
 		for _, g := range grams {
 			s.grams[g] = struct{}{}
 			h := hash(g)
-			s.bits[h/64] |= 1 << (h % 64)
+			s.table[h/64] |= 1 << (h % 64)
 		}
 		s.step = step
 		s.reach = max(s.reach, longest(f[:at+n]))
@@ -71,14 +72,15 @@ func hash(g uint64) uint64 { return g * 0x9e3779b97f4a7c15 >> (64 - hashBits) }
 
 // plainest finds the first window of n symbols with the fewest spellings.
 func plainest(f form, n int) int {
-	best, at := unlimited, 0
-	for i := range len(f) - n + 1 {
-		sum := 0
-		for _, s := range f[i : i+n] {
-			sum += len(s)
-		}
+	sum := 0
+	for _, s := range f[:n] {
+		sum += len(s)
+	}
+	best, at := sum, 0
+	for i := n; i < len(f); i++ {
+		sum += len(f[i]) - len(f[i-n])
 		if sum < best {
-			best, at = sum, i
+			best, at = sum, i-n+1
 		}
 	}
 	return at
@@ -99,33 +101,40 @@ func longest(f form) int {
 
 // gramsOf lists every gram that lies in some spelling of f; false if there are
 // too many.
-func gramsOf(f form) (grams []uint64, ok bool) {
-	var extend func(b []byte, rest form) bool
-	extend = func(b []byte, rest form) bool {
-		if len(b) >= gram {
-			grams = append(grams, binary.LittleEndian.Uint64(b))
-			return len(grams) <= maxGrams
-		}
-		if len(rest) == 0 {
-			return true
-		}
-		for _, text := range rest[0] {
-			if !extend(append(b[:len(b):len(b)], text...), rest[1:]) {
-				return false
-			}
-		}
-		return true
-	}
+func gramsOf(f form) ([]uint64, bool) {
+	grams := make([]uint64, 0, 2*len(f))
 	for i, s := range f {
 		for _, text := range s {
 			for off := range len(text) {
-				if !extend([]byte(text[off:]), f[i+1:]) {
+				var ok bool
+				if grams, ok = extend(grams, 0, 0, text[off:], f[i+1:]); !ok {
 					return nil, false
 				}
 			}
 		}
 	}
 	return grams, true
+}
+
+// extend appends the grams that begin with the n bytes in g and then text.
+func extend(grams []uint64, g uint64, n int, text string, rest form) ([]uint64, bool) {
+	for i := 0; i < len(text) && n < gram; i++ {
+		g |= uint64(text[i]) << (8 * n)
+		n++
+	}
+	if n == gram {
+		return append(grams, g), len(grams) < maxGrams
+	}
+	if len(rest) == 0 {
+		return grams, true
+	}
+	ok := true
+	for _, next := range rest[0] {
+		if grams, ok = extend(grams, g, n, next, rest[1:]); !ok {
+			break
+		}
+	}
+	return grams, ok
 }
 
 // next returns the index of the next sampled gram in p[i:] that is one of a
@@ -143,7 +152,7 @@ func (s *sampler) next(p []byte, i int) int {
 				break
 			}
 		}
-		if h := hash(g); s.bits[h/64]&(1<<(h%64)) != 0 {
+		if h := hash(g); s.table[h/64]&(1<<(h%64)) != 0 {
 			if _, ok := s.grams[g]; ok {
 				return i
 			}
@@ -153,16 +162,46 @@ func (s *sampler) next(p []byte, i int) int {
 	return len(p)
 }
 
+// ones has 1 in each byte: times c it is a word of bytes c.
+const ones = 0x0101010101010101
+
 // lowByteIn says whether a byte of g is at most \r: a line break, a tab or a
-// byte that hardly occurs in text. It may say yes wrongly, never no.
-func lowByteIn(g uint64) bool {
-	const ones = 0x0101010101010101
-	return (g-ones*('\r'+1))&^g&(ones<<7) != 0
+// byte that hardly occurs in text.
+func lowByteIn(g uint64) bool { return (g-ones*('\r'+1))&^g&(ones<<7) != 0 }
+
+// breakIn returns the index of the first line break in the word g, gram if
+// there is none.
+func breakIn(g uint64) int {
+	n, r := g^ones*'\n', g^ones*'\r'
+	// A zero byte gives a high bit; those above the first are not exact.
+	zeros := ((n-ones)&^n | (r-ones)&^r) & (ones << 7)
+	return bits.TrailingZeros64(zeros) / 8
 }
 
 // gather reads the gram at i over line breaks. It returns the index after step
 // bytes, line breaks not counted; false if p ends inside the gram.
 func gather(p []byte, i, step int) (g uint64, after int, ok bool) {
+	// Nearly always there is one line break, with a longer line after it.
+	g = binary.LittleEndian.Uint64(p[i:])
+	n := breakIn(g)
+	if n == gram {
+		return g, i + step, true
+	}
+	j := i + n
+	for j < len(p) && isBreak(p[j]) {
+		j++
+	}
+	if j+gram > len(p) || n >= step {
+		return gatherSlowly(p, i, step)
+	}
+	rest := binary.LittleEndian.Uint64(p[j:])
+	if breakIn(rest) < gram-n {
+		return gatherSlowly(p, i, step)
+	}
+	return g&(1<<(8*n)-1) | rest<<(8*n), j + step - n, true
+}
+
+func gatherSlowly(p []byte, i, step int) (g uint64, after int, ok bool) {
 	n := 0
 	for ; i < len(p); i++ {
 		if isBreak(p[i]) {

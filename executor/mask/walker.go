@@ -1,7 +1,5 @@
 package mask
 
-import "math"
-
 // This file promises that no occurrence is missed which begins at a byte that
 // was walked over, and bounded work for each byte: one step for each node at
 // most, and in practice for one or two, as the beginnings of a random secret do
@@ -69,7 +67,7 @@ func (w *walker) walk(p []byte, base int64, i, until int) int {
 			if i >= until {
 				return i
 			}
-			if len(w.a.heads[p[i]]) == 0 {
+			if !w.a.isHead[p[i]] {
 				continue
 			}
 		}
@@ -152,6 +150,3 @@ func (w *walker) takeSpans(limit int64) []span {
 }
 
 func isBreak(c byte) bool { return c == '\n' || c == '\r' }
-
-// unlimited is a reach beyond any buffer.
-const unlimited = math.MaxInt

@@ -23,16 +23,19 @@ type Event string
 
 // The events.
 const (
-	Lent         Event = "lent"
-	NoRole       Event = "no_role"
-	Refused      Event = "refused"
-	LendFailed   Event = "lend_failed"
-	Revoked      Event = "revoked"
-	Destroyed    Event = "destroyed" // revoke = "local": only the credentials are gone
-	RevokeFailed Event = "revoke_failed"
-	Expired      Event = "expired"
-	Void         Event = "void" // STS refused: there never was a session
-	Swept        Event = "swept"
+	Lent          Event = "lent"
+	NoRole        Event = "no_role"
+	Refused       Event = "refused"     // a decision: the job does not get what it asked for
+	LendFailed    Event = "lend_failed" // something else went wrong
+	Void          Event = "void"        // STS refused: there never was a session
+	Revoked       Event = "revoked"
+	Destroyed     Event = "destroyed" // revoke = "local": only the credentials are gone
+	RoleGone      Event = "role_gone" // the role was deleted, and its sessions with it
+	RevokeFailed  Event = "revoke_failed"
+	Expired       Event = "expired"
+	Damaged       Event = "ledger_damaged"
+	SweepFailed   Event = "sweep_failed"
+	PolicyDeleted Event = "policy_deleted" // a deny policy whose window is past
 )
 
 // Fields are an event's facts, by name.
@@ -82,7 +85,7 @@ func (l *Log) Event(e Event, f Fields) error {
 	l.failed = nil
 	entry := l.logger.WithTime(time.Now().UTC()).WithFields(logrus.Fields(f))
 	switch e {
-	case Refused, LendFailed, RevokeFailed:
+	case Refused, LendFailed, RevokeFailed, SweepFailed, Damaged:
 		entry.Warn(string(e))
 	default:
 		entry.Info(string(e))

@@ -149,7 +149,7 @@ func (a *assumption) checkMeaning(p url.Values) *apiError {
 	}
 	doc, err := parseDocument(a.policy)
 	if err != nil {
-		return fail(http.StatusBadRequest, "MalformedPolicyDocument", "Syntax errors in policy.")
+		return err
 	}
 	a.policyDoc = doc
 	return nil

@@ -22,9 +22,9 @@ func (s *Server) authenticate(c *call) (*principal, *apiError) {
 	if header == "" {
 		return nil, c.refusal(authMissing)
 	}
-	a, err := parseAuthorization(header)
-	if err != nil {
-		return nil, fail(http.StatusBadRequest, "IncompleteSignature", err.Error())
+	a, refused := parseAuthorization(header)
+	if refused != nil {
+		return nil, refused
 	}
 	c.region = a.region
 	p := s.principalOf(a.accessKeyID)

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
+	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 )
+
+var sidPattern = regexp.MustCompile(`\A[0-9A-Za-z]*\z`)
 
 // document is an identity policy as the evaluator reads it.
 type document struct {
@@ -91,25 +95,32 @@ func decodeStrict(data []byte, into any) error {
 	return nil
 }
 
+func malformed(message string) *apiError {
+	return fail(http.StatusBadRequest, "MalformedPolicyDocument", message)
+}
+
 // parseDocument reads an identity policy; whatever the evaluator cannot judge
 // is an error, never silently ignored.
-func parseDocument(text string) (*document, error) {
+func parseDocument(text string) (*document, *apiError) {
 	var raw struct {
 		Version   string
 		ID        string `json:"Id"`
 		Statement statements
 	}
-	if err := decodeStrict([]byte(text), &raw); err != nil {
-		return nil, err
-	}
-	if raw.Version != "" && raw.Version != "2012-10-17" && raw.Version != "2008-10-17" {
-		return nil, fmt.Errorf("unknown version %q", raw.Version)
-	}
-	if len(raw.Statement) == 0 {
-		return nil, errors.New("no statement")
+	versions := []string{"", "2012-10-17", "2008-10-17"}
+	if decodeStrict([]byte(text), &raw) != nil || !slices.Contains(versions, raw.Version) || len(raw.Statement) == 0 {
+		return nil, malformed("Syntax errors in policy.")
 	}
 	doc := &document{}
+	sids := map[string]bool{}
 	for _, r := range raw.Statement {
+		if !sidPattern.MatchString(r.Sid) {
+			return nil, malformed("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*")
+		}
+		if r.Sid != "" && sids[r.Sid] {
+			return nil, malformed("Statement IDs (SID) in a single policy must be unique.")
+		}
+		sids[r.Sid] = true
 		s, err := r.compile()
 		if err != nil {
 			return nil, err
@@ -119,33 +130,34 @@ func parseDocument(text string) (*document, error) {
 	return doc, nil
 }
 
-func (r *rawStatement) compile() (statement, error) {
+func (r *rawStatement) compile() (statement, *apiError) {
 	s := statement{
 		deny: r.Effect == "Deny", actions: r.Action, notActions: r.NotAction,
 		resources: r.Resource, notResources: r.NotResource,
 	}
-	if r.Principal != nil || r.NotPrincipal != nil {
-		return s, errors.New("policy document should not specify a principal")
+	switch {
+	case r.Principal != nil || r.NotPrincipal != nil:
+		return s, malformed("Policy document should not specify a principal.")
+	case r.Effect != "Allow" && r.Effect != "Deny", (len(r.Action) == 0) == (len(r.NotAction) == 0):
+		return s, malformed("Syntax errors in policy.")
+	case (len(r.Resource) == 0) == (len(r.NotResource) == 0):
+		return s, malformed("Policy statement must contain resources.")
 	}
-	if r.Effect != "Allow" && r.Effect != "Deny" {
-		return s, fmt.Errorf("unknown effect %q", r.Effect)
-	}
-	if (len(r.Action) == 0) == (len(r.NotAction) == 0) {
-		return s, errors.New("exactly one of Action and NotAction is needed")
-	}
-	if (len(r.Resource) == 0) == (len(r.NotResource) == 0) {
-		return s, errors.New("exactly one of Resource and NotResource is needed")
-	}
-	for _, a := range append(append([]string{}, r.Action...), r.NotAction...) {
+	for _, a := range slices.Concat(r.Action, r.NotAction) {
 		if a != "*" && !strings.Contains(a, ":") {
-			return s, fmt.Errorf("action %q has no service", a)
+			return s, malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
+		}
+	}
+	for _, res := range slices.Concat(r.Resource, r.NotResource) {
+		if _, ok := parseARN(res); !ok && res != "*" {
+			return s, malformed("Resource " + res + " must be in ARN format or \"*\".")
 		}
 	}
 	for operator, keys := range r.Condition {
 		for key, values := range keys {
 			c, err := newCondition(operator, key, values)
 			if err != nil {
-				return s, err
+				return s, malformed("Syntax errors in policy.")
 			}
 			s.conditions = append(s.conditions, c)
 		}

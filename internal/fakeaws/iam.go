@@ -76,9 +76,9 @@ func (s *Server) putRolePolicy(c *call) reply {
 	if err != nil {
 		return reply{err: err}
 	}
-	doc, parseErr := parseDocument(text)
-	if parseErr != nil {
-		return reply{err: fail(http.StatusBadRequest, "MalformedPolicyDocument", "Syntax errors in policy.")}
+	doc, err := parseDocument(text)
+	if err != nil {
+		return reply{err: err}
 	}
 	size := countable(text)
 	for other, p := range r.inline {

@@ -33,6 +33,7 @@ func (s *Server) EndpointEnv() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + s.url, "AWS_REGION=eu-central-1", "AWS_DEFAULT_REGION=eu-central-1",
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+		"NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1", // botocore would ask a proxy for loopback too
 	}
 }
 

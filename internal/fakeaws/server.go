@@ -92,7 +92,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// AddRole adds a role, or replaces one with the same ARN and its policies.
+// AddRole adds a role; one that exists is an error, see UpdateRole.
 func (s *Server) AddRole(r Role) error {
 	made, err := newRole(r, s.now())
 	if err != nil {
@@ -100,7 +100,25 @@ func (s *Server) AddRole(r Role) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.roles[r.ARN] != nil {
+		return fmt.Errorf("fake aws: role %q exists", r.ARN)
+	}
 	s.roles[r.ARN] = made
+	return nil
+}
+
+// UpdateRole changes a role's trust or permissions; its sessions and inline
+// policies stay. Its ARN and id cannot change.
+func (s *Server) UpdateRole(arn string, change func(*Role)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.roles[arn]
+	if r == nil {
+		return fmt.Errorf("fake aws: no role %q", arn)
+	}
+	id := r.RoleID
+	change(&r.Role)
+	r.ARN, r.RoleID, r.granted = arn, id, grants(r.Allow)
 	return nil
 }
 

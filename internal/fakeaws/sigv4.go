@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"net/url"
 	"sort"
@@ -29,31 +28,35 @@ type authorization struct {
 	signature             []byte
 }
 
-func parseAuthorization(h string) (*authorization, error) {
+func parseAuthorization(h string) (*authorization, *apiError) {
 	rest, ok := strings.CutPrefix(h, algorithm)
 	if !ok {
-		return nil, errors.New("unsupported algorithm")
+		return nil, incomplete("Unsupported AWS 'algorithm'")
 	}
 	fields := map[string]string{}
 	for _, f := range strings.FieldsFunc(rest, func(r rune) bool { return r == ',' || r == ' ' }) {
 		k, v, found := strings.Cut(f, "=")
 		if _, twice := fields[k]; !found || twice {
-			return nil, errors.New("Authorization header has a malformed or repeated part")
+			return nil, incomplete("Authorization header has a malformed or repeated part")
 		}
 		fields[k] = v
 	}
 	scope := strings.Split(fields["Credential"], "/")
 	if len(scope) != 5 || scope[4] != "aws4_request" {
-		return nil, errors.New("Credential must have five parts and end in aws4_request")
+		return nil, incomplete("Credential must have five parts and end in aws4_request")
 	}
 	sig, err := hex.DecodeString(fields["Signature"])
 	if err != nil || len(sig) != sha256.Size || fields["SignedHeaders"] == "" {
-		return nil, errors.New("Authorization header requires 'Signature' and 'SignedHeaders' parameters")
+		return nil, incomplete("Authorization header requires 'Signature' and 'SignedHeaders' parameters")
 	}
 	return &authorization{
 		accessKeyID: scope[0], date: scope[1], region: scope[2], service: scope[3],
 		signedHeaders: strings.Split(fields["SignedHeaders"], ";"), signature: sig,
 	}, nil
+}
+
+func incomplete(message string) *apiError {
+	return fail(http.StatusBadRequest, "IncompleteSignature", message)
 }
 
 // coversNeeded says whether the signature covers the host and every X-Amz-*

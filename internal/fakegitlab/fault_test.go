@@ -30,7 +30,7 @@ func TestFaultsAreTakenInOrderAndUsedUp(t *testing.T) {
 			t.Errorf("Retry-After %q, body %q", resp.Header.Get("Retry-After"), body)
 		}
 	}
-	if resp, body := get(t, s, "/api/v4/projects/150/environments", token); resp.StatusCode != 403 || string(body) != `{"message":"403 Forbidden"}` {
+	if resp, body := get(t, s, "/api/v4/projects/150/environments", token); resp.StatusCode != http.StatusForbidden || string(body) != `{"message":"403 Forbidden"}` {
 		t.Errorf("%s %s", resp.Status, body)
 	}
 }

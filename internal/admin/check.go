@@ -1,0 +1,81 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+
+	"envrole/roles/settings"
+)
+
+func checkCommand() command {
+	return command{
+		name: "check",
+		args: "[--config FILE] [--json] [--strict]",
+		about: "validate the configuration and warn of what deserves a look\n" +
+			"Prints every problem with file, line and key. Exit code 1 if the file cannot be used\n" +
+			"(with --strict also if there are warnings).",
+		flags: func(set *flag.FlagSet) func(context.Context, console) (int, error) {
+			strict := set.Bool("strict", false, "warnings are problems")
+			return func(_ context.Context, con console) (int, error) { return check(con, *strict) }
+		},
+	}
+}
+
+// checkResult is what `envrole check --json` prints.
+type checkResult struct {
+	File     string        `json:"file"`
+	Usable   bool          `json:"usable"`
+	Rules    int           `json:"rules"`
+	Problems []problemView `json:"problems"`
+	Warnings []problemView `json:"warnings"`
+}
+
+type problemView struct {
+	Line    int    `json:"line,omitempty"`
+	Key     string `json:"key,omitempty"`
+	Message string `json:"message"`
+}
+
+func check(con console, strict bool) (int, error) {
+	conf, err := settings.Load(con.config)
+	var problems settings.Problems
+	if err != nil && !errors.As(err, &problems) {
+		return exitFailure, err
+	}
+	res := checkResult{File: con.config, Usable: err == nil, Problems: views(problems)}
+	if conf != nil {
+		res.Rules, res.Warnings = len(conf.Rules), views(conf.Warnings)
+	}
+	code := exitOK
+	if !res.Usable || (strict && len(res.Warnings) > 0) {
+		code = exitFinding
+	}
+	if con.json {
+		enc := json.NewEncoder(con.out)
+		enc.SetIndent("", "  ")
+		return code, enc.Encode(res)
+	}
+	for _, p := range problems {
+		fmt.Fprintf(con.out, "problem: %s\n", p)
+	}
+	if conf != nil {
+		for _, w := range conf.Warnings {
+			fmt.Fprintf(con.out, "warning: %s\n", w)
+		}
+		fmt.Fprintf(con.out, "%s: usable, %d rules, %d warnings\n", con.config, res.Rules, len(res.Warnings))
+	} else {
+		fmt.Fprintf(con.out, "%s: %d problems, not usable\n", con.config, len(problems))
+	}
+	return code, nil
+}
+
+func views(problems []settings.Problem) []problemView {
+	out := make([]problemView, 0, len(problems))
+	for _, p := range problems {
+		out = append(out, problemView{Line: p.Line, Key: p.Key, Message: p.Msg})
+	}
+	return out
+}

@@ -1,0 +1,90 @@
+// Package handover carries what prepare decided to the later stages of the same
+// job, sealed with the job's key. The later stages trust it, and never the
+// payload file: a job under the runner's user could rewrite that.
+package handover
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"envrole/executor/shell"
+	"envrole/roles/seal"
+)
+
+// formatVersion is raised when a reader of the old format would misread the new.
+const formatVersion = 1
+
+// State is everything that run and cleanup need to know of a job.
+type State struct {
+	Version int   `json:"version"`
+	JobID   int64 `json:"job_id"`
+	// Session is what the job was lent; nil for a job without a role.
+	Session *Session `json:"session,omitempty"`
+	// Shell is how the shell base runs this job.
+	Shell shell.Plan `json:"shell"`
+	// Deadline is when the job must be over: its timeout and a grace.
+	Deadline time.Time `json:"deadline"`
+}
+
+// Session is what user sub-stages get. It holds plain secrets: it exists in
+// memory and inside a sealed blob, nowhere else.
+type Session struct {
+	AccessKeyID     string    `json:"access_key_id"`
+	SecretAccessKey string    `json:"secret_access_key"`
+	SessionToken    string    `json:"session_token"`
+	Expiration      time.Time `json:"expiration"`
+	Region          string    `json:"region"`
+	RoleARN         string    `json:"role_arn"`
+	Name            string    `json:"name"`
+	Environment     string    `json:"environment"`
+	SubStages       []string  `json:"sub_stages,omitempty"`
+}
+
+// Format prints nothing of the session, whatever the verb.
+func (Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
+
+// Env is the session as environment variables, "K=v".
+func (s *Session) Env() []string {
+	return []string{
+		"AWS_ACCESS_KEY_ID=" + s.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY=" + s.SecretAccessKey,
+		"AWS_SESSION_TOKEN=" + s.SessionToken,
+		"AWS_CREDENTIAL_EXPIRATION=" + s.Expiration.UTC().Format(time.RFC3339),
+		"AWS_REGION=" + s.Region,
+		"AWS_DEFAULT_REGION=" + s.Region,
+		"ENVROLE_ROLE_ARN=" + s.RoleARN,
+		"ENVROLE_SESSION_NAME=" + s.Name,
+		"ENVROLE_ENVIRONMENT=" + s.Environment,
+	}
+}
+
+// Secrets are the values that the job's log must not show.
+func (s *Session) Secrets() []string { return []string{s.SecretAccessKey, s.SessionToken} }
+
+// Seal turns the state into a blob that only key opens, and only for leaseID.
+func Seal(key seal.Key, leaseID string, s State) ([]byte, error) {
+	s.Version = formatVersion
+	plain, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode hand-over: %w", err)
+	}
+	return key.Seal(plain, leaseID)
+}
+
+// Open reverses Seal.
+func Open(key seal.Key, leaseID string, blob []byte) (State, error) {
+	plain, err := key.Open(blob, leaseID)
+	if err != nil {
+		return State{}, err
+	}
+	var s State
+	if err := json.Unmarshal(plain, &s); err != nil {
+		// The cause may quote what it could not read: keep it out.
+		return State{}, fmt.Errorf("decode hand-over: %w", seal.ErrOpen)
+	}
+	if s.Version != formatVersion {
+		return State{}, fmt.Errorf("hand-over: %w %d", seal.ErrVersion, s.Version)
+	}
+	return s, nil
+}

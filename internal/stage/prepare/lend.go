@@ -1,0 +1,169 @@
+package prepare
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"envrole/executor/job"
+	"envrole/executor/shell"
+	"envrole/internal/audit"
+	"envrole/internal/crash"
+	"envrole/internal/handover"
+	"envrole/internal/stage"
+	"envrole/roles"
+	"envrole/roles/fault"
+	"envrole/roles/lease"
+	"envrole/roles/session"
+	"envrole/roles/settings"
+)
+
+// lend asks STS for the session of a decision. The lease is on disk before STS
+// is asked: whatever dies from then on, the next cleanup or sweep knows the
+// session's name.
+func (p *preparation) lend(ctx context.Context, d roles.Decision) (*handover.Session, error) {
+	if err := p.allowed(ctx, d); err != nil {
+		return nil, err
+	}
+	tags, err := session.Tags(p.facts)
+	if err != nil {
+		return nil, err
+	}
+	name, err := session.NewName(p.facts.JobID)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.conf.AWS.Timeout)
+	defer cancel()
+	base, err := session.LoadBase(ctx, d.Grant.Region)
+	if err != nil {
+		return nil, err
+	}
+	req := session.Request{Grant: d.Grant, Name: name, Tags: tags, JobTimeout: p.payload.Timeout}
+	if err := p.writeLease(ctx, base, req, d); err != nil {
+		return nil, err
+	}
+	crash.Point("lease-written")
+	start := time.Now()
+	lent, err := base.Lend(ctx, req)
+	took := time.Since(start)
+	crash.Point("sts-answered")
+	if err != nil {
+		return nil, p.notLent(err)
+	}
+	if err := p.markLent(ctx, lent); err != nil {
+		return nil, err
+	}
+	crash.Point("lease-lent")
+	if err := p.auditLent(d, lent, took); err != nil {
+		return nil, err
+	}
+	p.tellLent(d, lent)
+	return &handover.Session{
+		AccessKeyID: lent.AccessKeyID, SecretAccessKey: lent.SecretAccessKey.Reveal(), SessionToken: lent.SessionToken.Reveal(),
+		Expiration: lent.Expiration, Region: lent.Region, RoleARN: lent.RoleARN, Name: lent.Name,
+		Environment: p.facts.Environment.Value, SubStages: d.Rule.SubStages,
+	}, nil
+}
+
+// allowed checks what does not depend on AWS: variables that would hide the
+// session, and a host that cannot keep the runner's own credentials from jobs.
+func (p *preparation) allowed(ctx context.Context, d roles.Decision) error {
+	if names := job.Shadowing(os.Environ()); len(names) > 0 {
+		err := fault.New(fault.Refused, "lend role", d.Grant.RoleARN,
+			fmt.Errorf("the CI/CD variables %s would hide its session from the job's tools", strings.Join(names, ", ")),
+			"Remove these variables from .gitlab-ci.yml, the project, its groups and the pipeline: EnvRole sets what the job needs. "+
+				"(An administrator can make this a warning: shadowing = \"warn\".)")
+		if d.Grant.Shadowing != roles.ShadowingWarn {
+			return err
+		}
+		stage.Say(p.call.Stdout, "warning: %v", err)
+	}
+	if err := shell.Trust(p.plan, p.conf.Executor.Shell, p.authority()); err != nil {
+		return err
+	}
+	if p.conf.Executor.Shell.Metadata == settings.MetadataAllow {
+		return nil
+	}
+	reachable, err := shell.ProbeMetadata(ctx, p.plan, p.conf.State.Dir)
+	if err != nil {
+		return err
+	}
+	if len(reachable) > 0 {
+		return fault.New(fault.Refused, "lend role", d.Grant.RoleARN,
+			fmt.Errorf("jobs on this host can reach the instance metadata service (%s), and with it the runner's own role", strings.Join(reachable, ", ")),
+			"The administrator blocks it for the job's user (packaging/envrole-metadata.nft does), or writes metadata = \"allow\" into [executor.shell] to accept it.")
+	}
+	return nil
+}
+
+// authority is every path that decides what a job may do: none may be writable
+// by the job's user.
+func (p *preparation) authority() []string {
+	paths := []string{p.conf.File, p.conf.State.Dir}
+	if exe, err := os.Executable(); err == nil {
+		paths = append(paths, exe)
+	}
+	return paths
+}
+
+func (p *preparation) writeLease(ctx context.Context, base *session.Base, req session.Request, d roles.Decision) error {
+	owner, err := lease.FindOwner(p.handed.Owner)
+	if err != nil {
+		// The lease then ends at its deadline instead of with its runner.
+		stage.Say(p.call.Stdout, "warning: %v", err)
+	}
+	now := time.Now()
+	return p.ledger.Create(ctx, lease.Lease{
+		ID: p.handed.LeaseID, State: lease.Asked,
+		JobID: p.facts.JobID, ProjectID: p.facts.ProjectID, PipelineID: p.facts.PipelineID,
+		Project: p.facts.ProjectPath.Value, Environment: p.facts.Environment.Value, JobURL: p.facts.JobURL,
+		Rule: d.Rule.Name, RoleARN: req.Grant.RoleARN, Region: req.Grant.Region, SessionName: req.Name,
+		Revoke: req.Grant.Revoke, AskedAt: now, ExpiresAt: base.LatestExpiry(req, now), Deadline: p.deadline(), Owner: owner,
+	})
+}
+
+// notLent settles the lease of a session that STS refused for certain: there
+// is nothing to revoke. After any other failure the session may exist, and the
+// lease stays for cleanup.
+func (p *preparation) notLent(cause error) error {
+	if fault.ClassOf(cause) != fault.Permanent {
+		return cause
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), ledgerTimeout)
+	defer cancel()
+	le, err := p.ledger.Expire(ctx, p.handed.LeaseID, func(le lease.Lease) error {
+		if le.State != lease.Asked {
+			return fmt.Errorf("lease is %s", le.State)
+		}
+		return nil
+	})
+	if err == nil {
+		err = p.audit(audit.Void, audit.Fields{"role": le.RoleARN, "session": le.SessionName})
+	}
+	if err != nil {
+		stage.Say(p.call.Stderr, "warning: %v", err)
+	}
+	return cause
+}
+
+// ledgerTimeout bounds a change of the ledger where the job's own context may
+// have ended already.
+const ledgerTimeout = 10 * time.Second
+
+func (p *preparation) markLent(ctx context.Context, lent session.Session) error {
+	_, err := p.ledger.Update(ctx, p.handed.LeaseID, func(le *lease.Lease) error {
+		if le.State != lease.Asked {
+			return fault.New(fault.Internal, "use lease", le.ID, fmt.Errorf("it became %s while STS was asked", le.State), "Retry the job.")
+		}
+		le.State = lease.Lent
+		le.AccessKeyID = lent.AccessKeyID
+		if lent.Expiration.After(le.ExpiresAt) {
+			le.ExpiresAt = lent.Expiration
+		}
+		return nil
+	})
+	return err
+}

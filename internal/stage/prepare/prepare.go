@@ -1,0 +1,163 @@
+// Package prepare is the prepare stage: the one place where a job's role is
+// decided, before any of the job's code has run. It proves the environment,
+// decides, writes the lease, asks STS, and seals what the later stages need.
+package prepare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"envrole/executor/job"
+	"envrole/executor/shell"
+	"envrole/internal/audit"
+	"envrole/internal/handover"
+	"envrole/internal/stage"
+	"envrole/roles"
+	"envrole/roles/fault"
+	"envrole/roles/lease"
+	"envrole/roles/settings"
+)
+
+// Stage describes the program.
+func Stage() stage.Stage {
+	return stage.Stage{
+		Name:  "envrole-prepare",
+		About: "The prepare stage of EnvRole, a GitLab Runner custom executor driver.\nGitLab Runner calls it (prepare_exec in [runners.custom]) before a job's scripts; it decides which\nAWS role the job gets and asks AWS for the session.",
+		Run:   run,
+	}
+}
+
+// jobGrace is added to the job's timeout before its lease counts as abandoned:
+// the runner's own graceful_kill_timeout (10 min), after_script, uploads and
+// cleanup, each of which may run on after the timeout.
+const jobGrace = time.Hour
+
+// unknownTimeout stands in for a payload without runner_info.timeout: the
+// longest that a session can last anyway.
+const unknownTimeout = 12 * time.Hour
+
+// preparation is one run of the stage: what it has learnt so far.
+type preparation struct {
+	call      stage.Call
+	handed    stage.Handed
+	conf      *settings.Settings
+	ledger    *lease.Ledger
+	log       *audit.Log
+	payload   *job.Payload
+	facts     roles.Facts
+	plan      shell.Plan
+	rule      *roles.Rule // the rule that matched or refused, for the audit log
+	proofTook time.Duration
+}
+
+func run(ctx context.Context, call stage.Call) (err error) {
+	p := &preparation{call: call}
+	if err := p.begin(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.log.Close()) }()
+	swept := p.sweepAlongside(ctx)
+	defer swept()
+
+	decision, err := p.decide(ctx)
+	if err != nil {
+		return p.refused(err)
+	}
+	state := handover.State{JobID: p.facts.JobID, Shell: p.plan, Deadline: p.deadline()}
+	if decision.Outcome == roles.Lend {
+		state.Session, err = p.lend(ctx, decision)
+		if err != nil {
+			return p.refused(err)
+		}
+	} else {
+		p.tellNoRole(decision)
+		if err := p.audit(audit.NoRole, audit.Fields{"reason": decision.Why}); err != nil {
+			return err
+		}
+	}
+	if err := p.seal(state); err != nil {
+		return err
+	}
+	return shell.New(p.plan).Prepare(ctx)
+}
+
+// begin reads everything that needs no network.
+func (p *preparation) begin() error {
+	var err error
+	if p.handed, err = stage.ReadHanded(); err != nil {
+		return err
+	}
+	if p.conf, err = stage.LoadSettings(p.call); err != nil {
+		return err
+	}
+	if p.conf.State.Dir != p.handed.StateDir {
+		return fault.New(fault.Internal, "compare [state] dir", p.conf.State.Dir,
+			fmt.Errorf("the config stage of this job used %s", p.handed.StateDir),
+			"The configuration changed between two stages of the job; retry it.")
+	}
+	if p.ledger, err = lease.Open(p.conf.State.Dir); err != nil {
+		return err
+	}
+	if p.payload, err = job.ReadPayload(p.call.Runner.PayloadFile); err != nil {
+		return err
+	}
+	if p.facts, err = stage.Facts(p.payload, p.conf); err != nil {
+		return err
+	}
+	if p.plan, err = stage.ShellPlan(p.conf, p.facts, p.handed.LeaseID); err != nil {
+		return err
+	}
+	p.log, err = audit.Open(p.conf.State.Dir)
+	return err
+}
+
+// deadline is when the job must be over, whatever became of its runner.
+func (p *preparation) deadline() time.Time {
+	timeout := p.payload.Timeout
+	if timeout <= 0 {
+		timeout = unknownTimeout
+	}
+	return time.Now().Add(timeout + jobGrace)
+}
+
+// seal stores what the later stages need, readable with the job's key only.
+func (p *preparation) seal(state handover.State) error {
+	blob, err := handover.Seal(p.handed.Key, p.handed.LeaseID, state)
+	if err != nil {
+		return err
+	}
+	if err := p.ledger.WriteSealed(p.handed.LeaseID, blob); err != nil {
+		return err
+	}
+	return p.ledger.KeepSealed(p.handed.LeaseID, state.Deadline)
+}
+
+// refused writes down why the job gets nothing, and passes the error on.
+func (p *preparation) refused(err error) error {
+	event := audit.LendFailed
+	if fault.ClassOf(err) == fault.Refused {
+		event = audit.Refused
+	}
+	fields := audit.Fields{"reason": stage.Printable(err.Error()), "class": fault.ClassOf(err).String()}
+	return errors.Join(err, p.audit(event, fields))
+}
+
+// audit writes one event with what is known of the job.
+func (p *preparation) audit(event audit.Event, more audit.Fields) error {
+	fields := audit.Fields{
+		"lease": p.handed.LeaseID, "job": p.facts.JobID, "job_url": p.facts.JobURL,
+		"project": p.facts.ProjectPath.Value, "project_id": p.facts.ProjectID,
+		"environment": p.facts.Environment.Value, "environment_from": p.facts.Environment.From.String(),
+		"ref": p.facts.Ref.Value, "user": p.facts.UserLogin.Value, "proof": p.conf.GitLab.Proof,
+		"config": p.conf.Digest(),
+	}
+	if p.rule != nil {
+		fields["rule"] = p.rule.Name
+	}
+	for k, v := range more {
+		fields[k] = v
+	}
+	return p.log.Event(event, fields)
+}

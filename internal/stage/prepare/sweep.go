@@ -1,0 +1,42 @@
+package prepare
+
+import (
+	"context"
+	"time"
+
+	"envrole/internal/audit"
+	"envrole/internal/revoker"
+	"envrole/internal/stage"
+	"envrole/roles/revoke"
+)
+
+const (
+	// leftovers is how many leases of dead jobs a prepare settles on its way.
+	leftovers = 5
+	// sweepPatience is how long a job waits for the sweep once its own work is
+	// done: leftovers are the next one's business too.
+	sweepPatience = 2 * time.Second
+)
+
+// sweepAlongside settles a few leases of dead jobs while the job is prepared.
+// What it gives waits for the end, but not long.
+func (p *preparation) sweepAlongside(ctx context.Context) (wait func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		rep, err := revoker.New(p.conf, p.ledger, revoker.Configured(p.conf)).Sweep(ctx, revoke.SweepOptions{Limit: leftovers})
+		// Another job's leftovers are no business of this one's author: what
+		// goes wrong with them is for the audit log alone.
+		if err != nil {
+			_ = p.log.Event(audit.SweepFailed, audit.Fields{"reason": stage.Printable(err.Error())})
+		}
+		_ = stage.AuditReport(p.log, rep)
+	}()
+	return func() {
+		timer := time.AfterFunc(sweepPatience, cancel)
+		<-done
+		timer.Stop()
+		cancel()
+	}
+}

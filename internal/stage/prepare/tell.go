@@ -1,0 +1,40 @@
+package prepare
+
+import (
+	"time"
+
+	"envrole/executor/shell"
+	"envrole/internal/audit"
+	"envrole/internal/stage"
+	"envrole/roles"
+	"envrole/roles/session"
+)
+
+// tellNoRole says in the job's log why there is no role.
+func (p *preparation) tellNoRole(d roles.Decision) {
+	stage.Say(p.call.Stdout, "no role: %s", d.Why)
+}
+
+// tellLent says in the job's log what the job was lent.
+func (p *preparation) tellLent(d roles.Decision, s session.Session) {
+	stage.Say(p.call.Stdout, "environment %q, proven by %s: role %s", p.facts.Environment.Value, p.facts.Environment.From, s.RoleARN)
+	stage.Say(p.call.Stdout, "session %s until %s (rule %q)", s.Name, s.Expiration.UTC().Format(time.RFC3339), d.Rule.Name)
+	for _, w := range s.Warnings {
+		stage.Say(p.call.Stdout, "warning: %s", w)
+	}
+	if timeout := p.payload.Timeout; timeout > time.Until(s.Expiration) {
+		stage.Say(p.call.Stdout, "notice: the job may run for %s, its session ends sooner; long steps should come first", timeout)
+	}
+}
+
+// auditLent writes down what was lent; a session that cannot be audited is not
+// used.
+func (p *preparation) auditLent(d roles.Decision, s session.Session, took time.Duration) error {
+	return p.audit(audit.Lent, audit.Fields{
+		"role": s.RoleARN, "session": s.Name, "access_key_id": s.AccessKeyID, "assumed_role_id": s.AssumedRoleID,
+		"expires": s.Expiration.UTC().Format(time.RFC3339), "duration_s": int(s.Duration.Seconds()),
+		"packed_policy_percent": s.PackedPolicySize, "dropped_tags": s.DroppedTags, "revoke": d.Grant.Revoke,
+		"reason": d.Why, "base": p.conf.Executor.Base, "process_guarantee": shell.New(p.plan).Guarantee(),
+		"sts_ms": took.Milliseconds(), "proof_ms": p.proofTook.Milliseconds(), "sts_request": s.RequestID,
+	})
+}

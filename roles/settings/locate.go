@@ -29,7 +29,7 @@ type repeat struct {
 // TOML it stops where it no longer understands, with what it has.
 func locate(text string) located {
 	s := &scanner{text: strings.TrimPrefix(text, "\ufeff"), line: 1}
-	s.found.root = &place{line: 1}
+	s.found.root = &place{} // line 0: the whole file
 	s.table = s.found.root
 	for s.statement() {
 	}

@@ -41,7 +41,7 @@ func (l *Ledger) Clean(ctx context.Context, now time.Time) (Cleaned, error) {
 					n, err = &c.Temp, os.Remove(path)
 				}
 			case dir == sealedDir:
-				if l.orphan(e.Name(), now) {
+				if l.orphan(e, now) {
 					n, err = &c.Sealed, os.Remove(path)
 				}
 			case dir == locksDir:
@@ -67,15 +67,17 @@ func stale(e os.DirEntry) bool {
 	return err == nil && time.Since(info.ModTime()) > staleAfter
 }
 
-// orphan: a lease is written before its blob, so a blob without one has lost it.
-// A lease that cannot be read keeps its blob.
-func (l *Ledger) orphan(id string, now time.Time) bool {
-	if !ValidID(id) {
+// orphan: a lease is written before its blob, so a blob without one has lost it,
+// or belongs to a job that was lent nothing: that one is kept until the time
+// that KeepSealed set. A lease that cannot be read keeps its blob.
+func (l *Ledger) orphan(e os.DirEntry, now time.Time) bool {
+	if !ValidID(e.Name()) {
 		return false
 	}
-	le, err := l.read(id)
+	le, err := l.read(e.Name())
 	if errors.Is(err, ErrNotFound) {
-		return true
+		info, err := e.Info()
+		return err == nil && now.After(info.ModTime())
 	}
 	return err == nil && now.After(le.Deadline)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // maxSealed bounds a hand-over blob in bytes. A session token has no documented
@@ -48,4 +49,14 @@ func (l *Ledger) RemoveSealed(id string) error {
 		return nil
 	}
 	return ioFault(op, id, err)
+}
+
+// KeepSealed says until when the blob is kept though there is no lease with its
+// id: the hand-over of a job that was lent nothing. The time is the file's own.
+func (l *Ledger) KeepSealed(id string, until time.Time) error {
+	const op = "keep sealed session"
+	if !ValidID(id) {
+		return badID(op)
+	}
+	return ioFault(op, id, os.Chtimes(l.path(sealedDir, id), until, until))
 }

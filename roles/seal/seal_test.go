@@ -173,7 +173,7 @@ func TestOnlyAKeyIsParsedAndTheErrorRepeatsNothing(t *testing.T) {
 func TestAKeyIsNeverShown(t *testing.T) {
 	k := newKey(t)
 	raw := []byte(k.raw.Reveal())
-	forms := []string{string(raw[:8]), k.Encode(), k.Encode()[:10], hex.EncodeToString(raw[:6]), strings.ToUpper(hex.EncodeToString(raw[:6])), fmt.Sprint(raw[:4]), strings.Trim(fmt.Sprint(raw[:4]), "[]")}
+	forms := []string{k.raw.Reveal()[:8], k.Encode(), k.Encode()[:10], hex.EncodeToString(raw[:6]), strings.ToUpper(hex.EncodeToString(raw[:6])), fmt.Sprintf("%d %d %d", raw[0], raw[1], raw[2]), fmt.Sprintf("%d, %d, %d", raw[0], raw[1], raw[2])}
 	type holder struct {
 		Key Key
 		Ptr *Key

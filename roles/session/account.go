@@ -3,12 +3,16 @@ package session
 import (
 	"context"
 	"errors"
+	"regexp"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"envrole/roles/fault"
 )
+
+//nolint:gochecknoglobals // a table that is never written
+var accountFormat = regexp.MustCompile(`^\d{12}$`)
 
 // Account is the 12-digit account of the runner's own identity. STS is asked
 // (sts:GetCallerIdentity, which needs no permission) unless the credentials
@@ -20,7 +24,7 @@ func (b *Base) Account(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if creds.AccountID != "" {
+	if accountFormat.MatchString(creds.AccountID) {
 		return creds.AccountID, nil
 	}
 	const op = "find the runner's own AWS account"
@@ -30,8 +34,9 @@ func (b *Base) Account(ctx context.Context) (string, error) {
 		class, help := classify(f)
 		return "", fault.New(class, op, "", f, help)
 	}
-	if aws.ToString(out.Account) == "" {
-		return "", fault.New(fault.Passing, op, "", errors.New("STS's answer names none"), "")
+	account := aws.ToString(out.Account)
+	if !accountFormat.MatchString(account) {
+		return "", fault.New(fault.Passing, op, "", errors.New("STS's answer names none"), answerHelp)
 	}
-	return *out.Account, nil
+	return account, nil
 }

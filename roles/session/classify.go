@@ -137,7 +137,7 @@ func (f *failure) deniedPrincipal() (arn, rest string) {
 }
 
 func (h hop) durationHelp() string {
-	_, name, _ := roleOf(h.roleARN)
+	name, _ := roleName(h.roleARN)
 	return fmt.Sprintf("The rule asks for a session of %s, more than the role allows. Set a shorter duration in the rule, or raise the role's limit:\n"+
 		"aws iam update-role --role-name %s --max-session-duration %d", h.duration, name, int(h.duration.Seconds()))
 }

@@ -87,7 +87,7 @@ func breaks() map[string]http.HandlerFunc {
 		"says nothing": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusOK)
 		},
-		"truncates":           lendsWith(func(body string) string { return body[:strings.Index(body, "</SessionToken>")] }),
+		"truncates":           lendsWith(func(body string) string { head, _, _ := strings.Cut(body, "</SessionToken>"); return head }),
 		"truncates the frame": truncatedFrame,
 		"sends a bad entity":  lendsWith(func(body string) string { return strings.Replace(body, lentSecret, "&"+lentSecret, 1) }),
 		"sends a bad time":    lendsWith(func(body string) string { return strings.Replace(body, "<Expiration>", "<Expiration>"+lentSecret, 1) }),

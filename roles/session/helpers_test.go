@@ -145,7 +145,7 @@ func lends(w http.ResponseWriter, r *http.Request) { lendsWith(nil)(w, r) }
 func lendsWith(edit func(string) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		role := r.PostForm.Get("RoleArn")
-		_, name, _ := roleOf(role)
+		name, _ := roleName(role)
 		body := fmt.Sprintf(`<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
 <AssumeRoleResult>
 <AssumedRoleUser><Arn>arn:aws:sts::111122223333:assumed-role/%[1]s/%[2]s</Arn><AssumedRoleId>AROA1234567890EXAMPLE:%[2]s</AssumedRoleId></AssumedRoleUser>

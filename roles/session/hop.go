@@ -16,7 +16,8 @@ type hop struct {
 	roleARN, name, region string
 	caller                string // the role of the hop before; "" is the runner itself
 	externalID            string
-	sourceIdentity        string
+	sourceIdentity        string // set by this call
+	identity              bool   // set by this call or one before: both need sts:SetSourceIdentity
 	policy                string
 	policyARNs            []string
 	tags                  tagSet

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -88,13 +89,13 @@ func (b *Base) hops(r Request) ([]hop, error) {
 	for _, arn := range g.Chain {
 		hops = append(hops, hop{
 			roleARN: arn, name: r.Name, region: region, caller: caller,
-			duration: hubDuration, ruleDuration: hubDuration,
+			identity: g.SourceIdentity != "", duration: hubDuration, ruleDuration: hubDuration,
 		})
 		caller = arn
 	}
 	last := hop{
 		roleARN: g.RoleARN, name: r.Name, region: region, caller: caller,
-		externalID: g.ExternalID, policy: g.Policy, policyARNs: g.PolicyARNs,
+		externalID: g.ExternalID, policy: g.Policy, policyARNs: g.PolicyARNs, identity: g.SourceIdentity != "",
 		tags: tags, bestEffort: g.SessionTags == roles.TagsBestEffort,
 		duration: duration, ruleDuration: g.Duration,
 	}
@@ -173,11 +174,19 @@ func (s Session) credentials() aws.Credentials {
 	}
 }
 
+// nameFormat is AWS's pattern for RoleSessionName.
+//
+//nolint:gochecknoglobals // a table that is never written
+var nameFormat = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+
 // check refuses what AWS would refuse anyway, with a clearer word.
 func (h hop) check() error {
-	if _, _, ok := roleOf(h.roleARN); !ok {
+	if _, ok := roleName(h.roleARN); !ok {
 		return fault.New(fault.Permanent, opAssume, printable(h.roleARN, 256), errors.New("this is not the ARN of an IAM role"),
 			"Write the role as arn:aws:iam::ACCOUNT:role/NAME.")
+	}
+	if !nameFormat.MatchString(h.name) {
+		return fault.New(fault.Internal, opAssume, h.roleARN, errors.New("the session name is not one that AWS takes"), "")
 	}
 	if h.region == "" {
 		return fault.New(fault.Permanent, opAssume, h.roleARN, errors.New("no AWS region is configured"),

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"envrole/roles"
 	"envrole/roles/fault"
 )
@@ -285,4 +287,74 @@ func TestARoleOfOurOwnGivesAConfigurationThatActsAsIt(t *testing.T) {
 	if c := srv.seen()[0]; c.get("DurationSeconds") != "900" || c.get("ExternalId") != externalID {
 		t.Errorf("call %v", c.form)
 	}
+}
+
+func TestANameThatAWSDoesNotTakeNeverReachesSTS(t *testing.T) {
+	cleanEnv(t)
+	userKeys(t)
+	srv := newSTS(t, lends)
+	b := srv.base(t)
+	for _, name := range []string{"", "x", "a b", "a/b", "a*", "a\n", strings.Repeat("x", 65)} {
+		if _, err := b.As(t.Context(), roleARN, "", name); err == nil {
+			t.Errorf("assumed under the name %q", name)
+		}
+	}
+	if n := len(srv.seen()); n != 0 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+func TestTheServersClockIsKept(t *testing.T) {
+	cleanEnv(t)
+	userKeys(t)
+	clock := time.Now().Add(-3 * time.Hour).UTC().Truncate(time.Second)
+	srv := newSTS(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", clock.Format(http.TimeFormat))
+		lends(w, r)
+	})
+	s, err := srv.base(t).Lend(t.Context(), request(t, nil))
+	if err != nil || !s.ServerTime.Equal(clock) {
+		t.Errorf("server time %s, want %s; error %v", s.ServerTime, clock, err)
+	}
+}
+
+// A clock that is wrong by hours must not cost the job its role: the SDK learns
+// AWS's time from the refusal and signs again.
+func TestAWrongClockIsCorrectedFromAWSsAnswer(t *testing.T) {
+	cleanEnv(t)
+	userKeys(t)
+	clock := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", time.Now().Add(3*time.Hour).UTC().Format(http.TimeFormat))
+			h(w, r)
+		}
+	}
+	srv := newSTS(t, clock(fails(403, "SignatureDoesNotMatch", "Signature expired: 1 is now earlier than 2")), clock(lends))
+	if _, err := srv.base(t).Lend(t.Context(), request(t, nil)); err != nil {
+		t.Fatal(err)
+	}
+	calls := srv.seen()
+	if first, second := calls[0].header.Get("X-Amz-Date"), calls[1].header.Get("X-Amz-Date"); second[:11] == first[:11] {
+		t.Errorf("signed at %s, then at %s", first, second)
+	}
+}
+
+func TestTheRecordedBoundIsNeverBeforeTheAskedEnd(t *testing.T) {
+	b := &Base{}
+	rapid.Check(t, func(t *rapid.T) {
+		g := roles.Grant{RoleARN: roleARN, Duration: time.Duration(rapid.Int64Range(-1, int64(100*time.Hour)).Draw(t, "duration"))}
+		if rapid.Bool().Draw(t, "chained") {
+			g.Chain = []string{hubARN}
+		}
+		r := Request{Grant: g, Name: jobName}
+		hops, err := b.hops(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		end := now.Add(lendLimit + hops[len(hops)-1].duration)
+		if bound := b.LatestExpiry(r, now); bound.Before(end) || bound.After(now.Add(maxDuration+expiryMargin)) {
+			t.Fatalf("bound %s, asked end %s", bound, end)
+		}
+	})
 }

@@ -46,7 +46,10 @@ func (h hop) accessHelp(f *failure) string {
 	default:
 		help = "The trust policy of " + h.roleARN + " must have:\n" + compact(trust) +
 			"\nand, where that role is in another account or its trust policy names a whole account, the identity policy of " +
-			caller + " must have:\n" + compact(own)
+			caller + " must have:\n" + compact(own) + "\nAWS says the same where the role does not exist."
+	}
+	if h.bestEffort && actions[0] == actionTag && len(h.tags.rule) > 0 {
+		help += "\nsession_tags = \"best-effort\" does not help here: the rule's own tags are never left out."
 	}
 	if h.externalID != "" {
 		help += "\n" + externalIDHint + " stands for external_id of the rule: both must be the same."
@@ -64,7 +67,7 @@ func (h hop) actions(denied string) []string {
 	if len(h.tags.all()) > 0 {
 		actions = append(actions, actionTag)
 	}
-	if h.sourceIdentity != "" {
+	if h.identity {
 		actions = append(actions, actionIdentity)
 	}
 	return actions
@@ -108,13 +111,13 @@ var (
 	userFormat    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:(user/[\x21-\x7E]+|root)$`)
 )
 
-// roleOf takes the ARN of an IAM role apart.
-func roleOf(arn string) (account, name string, ok bool) {
+// roleName is the name at the end of an IAM role's ARN, without the path.
+func roleName(arn string) (name string, ok bool) {
 	m := roleFormat.FindStringSubmatch(arn)
 	if m == nil {
-		return "", "", false
+		return "", false
 	}
-	return m[2], m[4], true
+	return m[4], true
 }
 
 // callerARN is the principal to write into a trust policy: the role of the hop

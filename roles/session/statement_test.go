@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,30 @@ func TestADenialInAChainNamesTheHopThatIsMissing(t *testing.T) {
 	got = blocks(t, fault.HelpOf(err))
 	if len(got) != 2 || got[0].Principal["AWS"] != runnerRole || got[1].Resource != hubARN || len(got[0].Action) != 1 {
 		t.Errorf("statements %+v", got)
+	}
+}
+
+func TestASourceIdentityNeedsItsPermissionOnEveryRoleOfAChain(t *testing.T) {
+	cleanEnv(t)
+	userKeys(t)
+	srv := newSTS(t, lends, denied(actionAssume))
+	_, err := srv.base(t).Lend(t.Context(), request(t, func(g *roles.Grant) { g.Chain, g.SourceIdentity = []string{hubARN}, "session" }))
+	for _, s := range blocks(t, fault.HelpOf(err)) {
+		if !slices.Contains(s.Action, actionIdentity) {
+			t.Errorf("statement %+v", s)
+		}
+	}
+}
+
+func TestBestEffortIsNotOfferedWhereTheRuleHasTags(t *testing.T) {
+	cleanEnv(t)
+	userKeys(t)
+	srv := newSTS(t, denied(actionTag))
+	_, err := srv.base(t).Lend(t.Context(), request(t, func(g *roles.Grant) {
+		g.Tags, g.SessionTags = map[string]string{"team": "x"}, roles.TagsBestEffort
+	}))
+	if !strings.Contains(fault.HelpOf(err), "never left out") {
+		t.Errorf("help %q", fault.HelpOf(err))
 	}
 }
 

@@ -77,6 +77,9 @@ func unplaced(v any, p *place, path string) string {
 			if p.keys[k] == nil {
 				return path + "." + toml.Key{k}.String()
 			}
+			if k == "" {
+				continue // the library loses part of such a key's array: ''.x = [0, {}]
+			}
 			if missing := unplaced(e, p.keys[k], path+"."+k); missing != "" {
 				return missing
 			}

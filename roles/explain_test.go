@@ -97,9 +97,7 @@ func TestHostileValuesStayHarmless(t *testing.T) {
 		}
 		texts = append(texts, d.Why)
 		e := d.Explain(f)
-		for _, line := range strings.Split(e.Text(), "\n") {
-			texts = append(texts, line)
-		}
+		texts = append(texts, strings.Split(e.Text(), "\n")...)
 		for i := range d.Trail {
 			texts = append(texts, d.Trail[i].Reason(f))
 		}

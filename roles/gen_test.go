@@ -46,9 +46,13 @@ func deployFacts() Facts {
 
 // The generators draw from few values, so that rules and facts often meet.
 
+// genPatterns leaves the condition out in every second rule.
 func genPatterns(t *rapid.T, label string, values ...string) []Pattern {
+	if !rapid.Bool().Draw(t, label+" given") {
+		return nil
+	}
 	var out []Pattern
-	for _, v := range rapid.SliceOfN(rapid.SampledFrom(values), 0, 2).Draw(t, label) {
+	for _, v := range rapid.SliceOfN(rapid.SampledFrom(values), 1, 2).Draw(t, label) {
 		out = append(out, Pattern(v))
 	}
 	return out
@@ -74,20 +78,19 @@ func genRule(t *rapid.T) Rule {
 	}
 }
 
-// looser drops or widens some of a rule's conditions.
+// looser widens some of a rule's conditions, or drops them where the rule still
+// names environments and projects.
 func looser(t *rapid.T, r Rule) Rule {
-	for _, list := range []*[]Pattern{
-		&r.Environments, &r.Projects, &r.Tiers, &r.Refs, &r.TagRefs, &r.Jobs, &r.Actions, &r.Sources, &r.Users,
-	} {
+	r.Environments = append([]Pattern{"p*"}, r.Environments...)
+	r.Projects = append([]Pattern{"a/*"}, r.Projects...)
+	r.ProjectIDs = nil
+	for _, list := range []*[]Pattern{&r.Tiers, &r.Refs, &r.TagRefs, &r.Jobs, &r.Actions, &r.Sources, &r.Users} {
 		switch rapid.IntRange(0, 3).Draw(t, "looser") {
-		case 0:
+		case 0, 1:
 			*list = nil
-		case 1:
+		case 2:
 			*list = append([]Pattern{"*"}, *list...)
 		}
-	}
-	if rapid.Bool().Draw(t, "drop ids") {
-		r.ProjectIDs = nil
 	}
 	return r
 }

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// SourceIdentitySession, as source_identity, stands for the session's name.
+// SourceIdentitySession is the source_identity that stands for the session's name.
 const SourceIdentitySession = "session"
 
 // Limits of sts:AssumeRole, from the API reference; lengths in characters.

@@ -72,12 +72,9 @@ func TestPossibleLeavesTheNamesAlone(t *testing.T) {
 func TestPossibleIsSound(t *testing.T) {
 	spared, lent := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		gen := rapid.Custom(genRule)
-		if rapid.Bool().Draw(t, "loose") {
-			gen = rapid.Custom(genLooseRule)
-		}
-		rules := rapid.SliceOfN(gen, 1, 4).Draw(t, "rules")
+		rules := rapid.SliceOfN(rapid.OneOf(rapid.Custom(genLooseRule), rapid.Custom(genRule)), 1, 6).Draw(t, "rules")
 		f := genFacts(t)
+		f.RefProtected = rapid.Bool().Draw(t, "protected again") || f.RefProtected
 		names := rapid.SliceOfN(rapid.SampledFrom([]string{"p", "p/1", "s", "axb", "", "none"}), 0, 3).Draw(t, "names")
 		p := Possible(rules, f, names)
 		if !p.Could {

@@ -1,6 +1,9 @@
 package roles
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // shadows says whether every job that s matches is matched by r too, so that s
 // can never be the first match behind r. It is sound and not complete: where it
@@ -61,24 +64,22 @@ func coverAll(outer, inner []Pattern) bool {
 }
 
 // shadowIndex finds the earlier rules that could shadow a rule without looking
-// at all of them: those whose projects could cover the rule's first project.
+// at all of them. A pattern that covers another begins, up to its own first
+// star, like that other one.
 type shadowIndex struct {
-	byProject map[Pattern][]int // rules that name this very pattern
-	byID      map[int64][]int   // rules with project_ids alone
-	wild      []int             // rules with a wildcard in projects
+	byPrefix map[string][]int // rules by their projects, each up to its first star
+	byID     map[int64][]int  // rules with project_ids alone
 }
 
 func newShadowIndex() *shadowIndex {
-	return &shadowIndex{byProject: map[Pattern][]int{}, byID: map[int64][]int{}}
+	return &shadowIndex{byPrefix: map[string][]int{}, byID: map[int64][]int{}}
 }
 
 // add files rule i.
 func (x *shadowIndex) add(i int, r *Rule) {
 	for _, p := range r.Projects {
-		x.byProject[p] = append(x.byProject[p], i)
-	}
-	if slices.ContainsFunc(r.Projects, func(p Pattern) bool { return !p.Literal() }) {
-		x.wild = append(x.wild, i)
+		prefix, _, _ := strings.Cut(string(p), "*")
+		x.byPrefix[prefix] = append(x.byPrefix[prefix], i)
 	}
 	if len(r.Projects) == 0 {
 		for _, id := range r.ProjectIDs {
@@ -87,12 +88,15 @@ func (x *shadowIndex) add(i int, r *Rule) {
 	}
 }
 
-// candidates are the rules that may shadow r, in file order, some perhaps twice.
+// candidates are the rules that may shadow r, in file order, some perhaps twice:
+// those that could cover its first project, and those that list its first id.
 func (x *shadowIndex) candidates(r *Rule) []int {
 	var out []int
 	if len(r.Projects) > 0 {
-		out = append(out, x.byProject[r.Projects[0]]...)
-		out = append(out, x.wild...)
+		prefix, _, _ := strings.Cut(string(r.Projects[0]), "*")
+		for n := range len(prefix) + 1 {
+			out = append(out, x.byPrefix[prefix[:n]]...)
+		}
 	}
 	if len(r.ProjectIDs) > 0 {
 		out = append(out, x.byID[r.ProjectIDs[0]]...)

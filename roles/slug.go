@@ -108,8 +108,8 @@ func dashed(s string) string {
 			continue
 		}
 		r = unicode.ToLower(r)
-		if r < unicode.MaxASCII && slugChar(byte(r)) {
-			b.WriteByte(byte(r))
+		if 'a' <= r && r <= 'z' || '0' <= r && r <= '9' {
+			b.WriteRune(r)
 		} else {
 			b.WriteByte('-')
 		}

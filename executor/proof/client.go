@@ -46,7 +46,7 @@ type Client struct {
 	base      string // .../api/v4
 	timeout   time.Duration
 	userAgent string
-	http      *http.Client
+	transport *http.Transport // not an http.Client: nothing here can follow a redirect
 	now       func() time.Time
 	sleep     func(context.Context, time.Duration) error
 	jitter    func() float64 // 0 to 1
@@ -81,15 +81,12 @@ func New(o Options) (*Client, error) {
 	if c.sleep == nil {
 		c.sleep = sleep
 	}
-	c.http = &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  proxy,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-			ForceAttemptHTTP2:      true,
-			DisableCompression:     true, // answers are small, and their limit counts real bytes
-			MaxResponseHeaderBytes: maxHeader,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	c.transport = &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // answers are small, and their limit counts real bytes
+		MaxResponseHeaderBytes: maxHeader,
 	}
 	return c, nil
 }
@@ -130,16 +127,6 @@ func authorities(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s holds no certificate", file)
 	}
 	return pool, nil
-}
-
-// proxy is the driver's environment's. Its own error would repeat the proxy's
-// password.
-func proxy(r *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(r)
-	if err != nil {
-		return nil, errors.New("HTTP_PROXY or HTTPS_PROXY in the runner's environment is not a proxy's URL")
-	}
-	return u, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -10,10 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
+	"strings"
 
 	"envrole/executor/job"
 	"envrole/roles/fault"
+	"envrole/roles/seal"
 )
 
 // endpoint is one of GitLab's two questions.
@@ -77,17 +78,15 @@ func (e endpoint) refusal(status int, location string) error {
 	return say(fault.Permanent, "Check that [gitlab] url is GitLab's address and that no proxy answers in its place.")
 }
 
-// unreachable classifies a request that got no whole answer. The URL that
-// net/http puts in front is left out: it only hides the cause.
-func unreachable(e endpoint, err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
+// unreachable classifies a request that got no whole answer.
+func unreachable(e endpoint, err error, token seal.Secret) error {
 	help := helpPassing
 	if untrusted(err) {
 		help = "GitLab's certificate is not trusted by this host. If a private authority signed it, put the authority's " +
 			"certificate into a PEM file and name it as ca_file under [gitlab]; otherwise check [gitlab] url and the host's clock."
+	}
+	if strings.Contains(err.Error(), token.Reveal()) { // net/http repeats a header that it does not understand
+		err = errors.New("an answer that is not HTTP and repeats the job's token")
 	}
 	return passing(fmt.Errorf("no answer to %s: %w", e.shown, err), help)
 }

@@ -13,6 +13,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,9 +73,9 @@ func (c *Client) try(ctx context.Context, e endpoint, target string, token seal.
 	req.Header.Set("JOB-TOKEN", token.Reveal())
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
-	resp, err := c.http.Do(req)
+	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return nil, retryable(err), unreachable(e, err)
+		return nil, retryable(err), unreachable(e, err, token)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
@@ -86,7 +87,7 @@ func (c *Client) try(ctx context.Context, e endpoint, target string, token seal.
 	}
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, &retry{}, unreachable(e, err)
+		return nil, &retry{}, unreachable(e, err, token)
 	}
 	if err := plausible(resp.Header.Get("Content-Type"), body, token); err != nil {
 		return nil, nil, unknownShape(e, err)
@@ -123,16 +124,21 @@ func (c *Client) pause(ctx context.Context, try int, again retry, failed error) 
 	return nil
 }
 
-// retryAfter reads both forms of the header; what is neither is 0.
+// longestAsked is what a longer Retry-After is taken for; no job waits a day.
+const longestAsked = 24 * time.Hour
+
+// retryAfter reads both forms of the header, seconds and date; what is neither
+// is 0.
 func (c *Client) retryAfter(header string) time.Duration {
-	if header == "" {
-		return 0
-	}
-	if s, err := time.ParseDuration(header + "s"); err == nil && !strings.ContainsAny(header, ".hmnuµ") {
-		return max(0, s)
+	if header != "" && strings.Trim(header, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(header, 10, 64)
+		if err != nil || seconds > int64(longestAsked/time.Second) {
+			return longestAsked
+		}
+		return time.Duration(seconds) * time.Second
 	}
 	if at, err := http.ParseTime(header); err == nil {
-		return max(0, at.Sub(c.now()))
+		return min(max(0, at.Sub(c.now())), longestAsked)
 	}
 	return 0
 }

@@ -55,7 +55,7 @@ type Proof struct {
 func (c *Client) Prove(ctx context.Context, s Subject) (Proof, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	defer c.http.CloseIdleConnections()
+	defer c.transport.CloseIdleConnections()
 	var p Proof
 	if err := s.check(); err != nil {
 		return p, err

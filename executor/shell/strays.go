@@ -45,7 +45,7 @@ func (p Plan) orphans(table map[int]process, spare map[int]bool) map[int]bool {
 		return found
 	}
 	for pid, proc := range table {
-		if !spare[proc.ppid] || proc.ppid == os.Getpid() || spare[pid] || proc.zombie() {
+		if !spare[proc.ppid] || running.mains[pid] || spare[pid] || proc.zombie() {
 			continue
 		}
 		if uid, ok := userOf(pid); ok && uid == p.UID {

@@ -26,6 +26,7 @@ type tree struct {
 	marker string // "ENVROLE_JOB=..."
 	group  *cgroup
 	orphan map[int]bool // pids that were adopted alive, to be waited for
+	quiet  int          // looks in a row that found nothing
 	// strays finds more roots, for cleanup; nil in a run.
 	strays func(table map[int]process) map[int]bool
 }
@@ -66,12 +67,9 @@ func (t *tree) until(bound time.Duration, mainDone <-chan struct{}, act func(pro
 			t.reaped = true
 		default:
 		}
-		members, err := t.each(act)
-		if err != nil {
-			return false, err
-		}
-		if members == 0 {
-			return true, nil
+		gone, err := t.look(act)
+		if gone || err != nil {
+			return gone, err
 		}
 		select {
 		case <-ctx.Done():
@@ -81,18 +79,33 @@ func (t *tree) until(bound time.Duration, mainDone <-chan struct{}, act func(pro
 	}
 }
 
-// each calls act for every living process of the tree and returns how many
-// there are, the shell included until it has been waited for.
-func (t *tree) each(act func(process)) (int, error) {
+// look calls act for every living process of the tree, and says whether none is
+// left, the shell included until it has been waited for.
+//
+// The process table cannot be read in one instant: of a parent that ends and a
+// child that begins meanwhile, neither may be in it. So an empty look counts
+// only if the table hangs together, and twice. That this process has no child at
+// all is certain at once, because any orphan would be one.
+func (t *tree) look(act func(process)) (gone bool, err error) {
 	running.mu.Lock()
 	defer running.mu.Unlock()
 	if t.reaped && t.strays == nil && !haveChildren() && t.group.empty() {
-		return 0, nil // the usual case: the script left nothing behind
+		return true, nil // the usual case: the script left nothing behind
 	}
 	table, err := processes()
 	if err != nil {
-		return 0, err
+		return false, err
 	}
+	if t.each(table, act) > 0 || torn(table) || !t.group.empty() {
+		t.quiet = 0
+		return false, nil
+	}
+	t.quiet++
+	return t.quiet > 1, nil
+}
+
+// each calls act for the tree's living processes in table and counts them.
+func (t *tree) each(table map[int]process, act func(process)) int {
 	self := os.Getpid()
 	count := 0
 	for pid := range withDescendants(table, t.roots(table, self)) {
@@ -110,7 +123,18 @@ func (t *tree) each(act func(process)) (int, error) {
 			act(p)
 		}
 	}
-	return count, nil
+	return count
+}
+
+// torn says whether a process's parent is missing in the table: it ended while
+// the table was read. (Parents outside of this pid namespace are number 0.)
+func torn(table map[int]process) bool {
+	for _, p := range table {
+		if _, ok := table[p.ppid]; p.ppid != 0 && !ok {
+			return true
+		}
+	}
+	return false
 }
 
 // roots are the processes from which the rest of the tree descends.

@@ -36,8 +36,8 @@ func TestExamplesOfTheDocumentationParse(t *testing.T) {
 			t.Errorf("%v in\n%s", err, text)
 			continue
 		}
-		if !strings.Contains(part[:strings.Index(part, "```")], "[[role]]") {
-			continue
+		if len(s.Rules) == 0 {
+			continue // "no rules" is true of it, and no fault of the example
 		}
 		for _, w := range s.Warnings {
 			if !strings.HasPrefix(w.Key, "role") {

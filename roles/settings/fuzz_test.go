@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // FuzzParse: no text makes Parse panic; whatever it accepts holds valid rules
@@ -20,6 +21,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("role = [{name='a'},{}]\n[gitlab]\nurl=1\nx.y.'z'=[1,{a=2}]\n")
 	f.Add(good + "tags.a = 'x'\n" + rule + "tags = 'b'\ntags = 'c'\n")
 	f.Add("a = \"\"\"\n\\\n\"\"\"\"\n[b]\n'c'.\"\\u0064\" = '''\n''''\n")
+	f.Add("\"a\\n\\u001b\" = ?")
 	f.Add("a = [[[1]]]\nb = {c={d={}}}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		found := locate(text)
@@ -58,7 +60,7 @@ func within(t *testing.T, ps []Problem, lines int) {
 		if p.Line < 0 || p.Line > lines {
 			t.Fatalf("line %d of %d: %s", p.Line, lines, p)
 		}
-		if strings.Contains(p.String(), "\n") || p.Msg == "" {
+		if strings.ContainsFunc(p.String(), func(r rune) bool { return !unicode.IsPrint(r) }) || p.Msg == "" {
 			t.Fatalf("not one line: %q", p.String())
 		}
 	}

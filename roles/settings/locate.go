@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -102,7 +103,7 @@ func (s *scanner) assignment(table *place, prefix []string, depth int) bool {
 	if !ok || !s.skip("=") {
 		return false
 	}
-	full := append(prefix[:len(prefix):len(prefix)], name...)
+	full := slices.Concat(prefix, name)
 	at := table
 	for i, part := range name[:len(name)-1] {
 		at = at.child(part, line)

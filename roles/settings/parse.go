@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 )
@@ -62,22 +63,35 @@ func syntaxProblems(file string, err error, repeats []repeat) Problems {
 	if len(repeats) > 0 && strings.Contains(pe.Message, "already") {
 		return repeatProblems(file, repeats).sorted()
 	}
-	return Problems{{File: file, Line: pe.Position.Line, Key: pe.LastKey, Msg: "not valid TOML: " + oneLine(pe.Message)}}
+	return Problems{{File: file, Line: pe.Position.Line, Key: oneLine(pe.LastKey), Msg: "not valid TOML: " + oneLine(pe.Message)}}
 }
 
 func repeatProblems(file string, repeats []repeat) Problems {
 	var ps Problems
 	for _, r := range repeats {
+		parts := make([]string, len(r.name))
+		for i, part := range r.name {
+			parts[i] = quoted(part)
+		}
 		ps = append(ps, Problem{
-			File: file, Line: r.line, Key: toml.Key(r.name).String(),
+			File: file, Line: r.line, Key: strings.Join(parts, "."),
 			Msg: fmt.Sprintf("written twice; first on line %d", r.first),
 		})
 	}
 	return ps
 }
 
-// oneLine keeps a message on one line: a part of the file may be quoted in it.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine keeps a foreign text on one line and free of what cannot be seen: a
+// part of the file may be quoted in it.
+func oneLine(s string) string {
+	seen := func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}
+	return strings.Map(seen, strings.Join(strings.Fields(s), " "))
+}
 
 // settings turns the file's tables into Settings. It is called for a bad file
 // too, so that problems between keys are found together with the others.

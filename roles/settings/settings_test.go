@@ -233,7 +233,7 @@ func TestURLIsHTTPSOrLoopback(t *testing.T) {
 func TestRegionForm(t *testing.T) {
 	for region, ok := range map[string]bool{
 		"eu-central-1": true, "us-gov-west-1": true, "us-isob-east-1": true, "eusc-de-east-1": true, "ap-southeast-10": true, "cn-north-1": true,
-		"eu-central": false, "eu": false, "1": false, "eu-central-1a": false, "EU-central-1": false, "eu--central-1": false, "eu-central-1 ": false,
+		"eu-central": false, "eu": false, "1": false, "eu-central-1a": false, "EU-central-1": false, "eu--central-1": false, "eu-central-1\n": false,
 		"eu-central-": false, "-central-1": false, "eu/../x-1": false, "eu-central-100": false,
 	} {
 		if msg := checkRegion(region); (msg == "") != ok {

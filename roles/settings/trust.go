@@ -43,10 +43,10 @@ func trusted(path string, uid int) (string, error) {
 	for rest := strings.Split(abs, "/"); len(rest) > 0; {
 		part := rest[0]
 		rest = rest[1:]
-		switch {
-		case part == "" || part == ".":
+		switch part {
+		case "", ".":
 			continue
-		case part == "..":
+		case "..":
 			at = filepath.Dir(at)
 			continue
 		}

@@ -83,7 +83,7 @@ func TestLoadRefusesAFileThatOthersCouldHaveWritten(t *testing.T) {
 		"a link into a directory that others can write": {
 			func(p string) error {
 				open := filepath.Join(filepath.Dir(p), "open")
-				if err := errors.Join(os.Mkdir(open, 0o755), os.Chmod(open, 0o777)); err != nil { //nolint:gosec // the attack
+				if err := errors.Join(os.Mkdir(open, 0o755), os.Chmod(open, 0o777)); err != nil {
 					return err
 				}
 				return errors.Join(os.Rename(p, filepath.Join(open, "c")), os.Symlink("open/c", p))
@@ -93,7 +93,7 @@ func TestLoadRefusesAFileThatOthersCouldHaveWritten(t *testing.T) {
 			func(p string) error {
 				dir := filepath.Dir(p)
 				safe := filepath.Join(filepath.Dir(dir), "safe.toml")
-				return errors.Join(os.Rename(p, safe), os.Symlink(safe, p), os.Chmod(dir, 0o777)) //nolint:gosec // the attack
+				return errors.Join(os.Rename(p, safe), os.Symlink(safe, p), os.Chmod(dir, 0o777))
 			}, "%d has mode 0777",
 		},
 		"a link to itself": {
@@ -139,7 +139,7 @@ func TestOwnerMustBeRootOrTheCurrentUser(t *testing.T) {
 	do(t, err)
 	di, err := os.Lstat(dir)
 	do(t, err)
-	do(t, os.Chmod(dir, os.ModeSticky|0o777)) //nolint:gosec // as /tmp
+	do(t, os.Chmod(dir, os.ModeSticky|0o777))
 	st, err := os.Lstat(dir)
 	do(t, err)
 	for _, c := range []struct {
@@ -189,7 +189,7 @@ func TestLoadRefusesACertificateFileThatOthersCanWrite(t *testing.T) {
 	if _, err := Load(path); err != nil {
 		t.Error(err)
 	}
-	do(t, os.Chmod(ca, 0o666)) //nolint:gosec // the attack
+	do(t, os.Chmod(ca, 0o666))
 	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), ":3: gitlab.ca_file: others could change it: "+ca) {
 		t.Errorf("writable: %v", err)
 	}

@@ -22,7 +22,7 @@ func (p *preparation) tellLent(d roles.Decision, s session.Session) {
 	for _, w := range s.Warnings {
 		stage.Say(p.call.Stdout, "warning: %s", w)
 	}
-	if timeout := p.payload.Timeout; timeout > time.Until(s.Expiration) {
+	if timeout := p.payload.Timeout; timeout > s.Duration {
 		stage.Say(p.call.Stdout, "notice: the job may run for %s, its session ends sooner; long steps should come first", timeout)
 	}
 }

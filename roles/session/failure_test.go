@@ -232,6 +232,7 @@ func TestAnInterruptIsPassing(t *testing.T) {
 func TestAnEndpointThatIsNotThereIsPassing(t *testing.T) {
 	for name, endpoint := range map[string]string{
 		"closed port":     "http://127.0.0.1:1",
+		"password in it":  "http://user:password@127.0.0.1:1",
 		"untrusted TLS":   "",
 		"speaks no HTTP":  "https://127.0.0.1:1",
 		"unknown scheme":  "gopher://127.0.0.1:1",
@@ -253,7 +254,7 @@ func TestAnEndpointThatIsNotThereIsPassing(t *testing.T) {
 			if err == nil {
 				_, err = b.Lend(t.Context(), request(t, nil))
 			}
-			if err == nil || fault.ClassOf(err) == fault.Internal || fault.HelpOf(err) == "" {
+			if err == nil || fault.ClassOf(err) == fault.Internal || fault.HelpOf(err) == "" || strings.Contains(err.Error(), "://") {
 				t.Errorf("%v of class %s", err, fault.ClassOf(err))
 			}
 			assertNoSecret(t, err)
@@ -285,6 +286,9 @@ func TestAWSsWordsCannotForgeALogLineNorCarryASecret(t *testing.T) {
 			_, err := srv.base(t).Lend(t.Context(), request(t, func(g *roles.Grant) { g.ExternalID = externalID }))
 			if err == nil || strings.ContainsAny(err.Error(), "\n\r\x1b\u009b") || len(err.Error()) > 1000 {
 				t.Errorf("error %q", err)
+			}
+			if strings.Contains(code, "Signature") && strings.Contains(err.Error(), "x-amz-security-token") {
+				t.Error("the request that AWS quotes is repeated")
 			}
 			if strings.Contains(err.Error()+fault.HelpOf(err), externalID) {
 				t.Error("the external id is shown")

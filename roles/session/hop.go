@@ -80,7 +80,7 @@ func (h hop) easier(f *failure) (hop, bool) {
 		return h, true
 	case !h.bestEffort:
 		return h, false
-	case f.Code == codePackedTooLarge && len(h.dropped) == 0:
+	case f.Code == codePackedTooLarge:
 		tags, dropped := h.tags.smaller()
 		return h.lacking(tags, dropped, "AWS has no room for them")
 	case f.deniedAction() == actionTag && !f.explicitDeny() && len(h.tags.rule) == 0:

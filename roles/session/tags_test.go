@@ -157,6 +157,7 @@ func TestARulesTagsAreCheckedAsAWSWould(t *testing.T) {
 		{"ours", map[string]string{"envrole:environment": "production"}, nil, fault.Permanent},
 		{"ours in capitals", map[string]string{"EnvRole:Environment": "production"}, nil, fault.Permanent},
 		{"one that we might have later", map[string]string{"envrole:later": "x"}, nil, fault.Permanent},
+		{"one that we might have later, in capitals", map[string]string{"ENVROLE:LATER": "x"}, nil, fault.Permanent},
 		{"AWS's", map[string]string{"aws:x": "x"}, nil, fault.Permanent},
 		{"the same without case", map[string]string{"Team": "a", "team": "b"}, nil, fault.Permanent},
 		{"no key", map[string]string{"": "x"}, nil, fault.Permanent},

@@ -71,7 +71,7 @@ func cgroupPath(marker string) (string, error) {
 func ownCgroup(own, mounts string) (string, error) {
 	for line := range strings.Lines(own) {
 		path, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::")
-		if !ok {
+		if !ok || strings.HasPrefix(path, "/..") { // outside of our cgroup namespace
 			continue
 		}
 		for mount := range strings.Lines(mounts) {

@@ -205,3 +205,5 @@ func readPID(t testing.TB, path string) int {
 	}
 	return pid
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

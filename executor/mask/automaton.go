@@ -72,7 +72,7 @@ func (a *automaton) add(f form) {
 }
 
 func (a *automaton) append(nodes [][]edge) {
-	base := int32(a.nodes())
+	base := number(a.nodes())
 	if base == 0 {
 		a.first = append(a.first, 0)
 	}
@@ -83,12 +83,18 @@ func (a *automaton) append(nodes [][]edge) {
 			}
 			a.edges = append(a.edges, e)
 		}
-		a.first = append(a.first, int32(len(a.edges)))
+		a.first = append(a.first, number(len(a.edges)))
 	}
 	for _, e := range a.edges[a.first[base]:a.first[base+1]] {
 		a.heads[e.on] = append(a.heads[e.on], e.to)
 		a.isHead[e.on] = true
 	}
+}
+
+// number is n as the number of a node or an edge. MaxSecret keeps it small: the
+// forms of one secret have a million at most, of one that AWS makes 10,000.
+func number(n int) int32 {
+	return int32(n) //nolint:gosec // bounded as said above
 }
 
 // grower builds the nodes of one form: for each the edges out of it.
@@ -99,7 +105,7 @@ type grower struct {
 
 func (g *grower) node() int32 {
 	g.nodes = append(g.nodes, nil)
-	return int32(len(g.nodes) - 1)
+	return number(len(g.nodes) - 1)
 }
 
 // spell makes a path from entry to exit that reads text. Spellings of one symbol

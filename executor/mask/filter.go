@@ -40,6 +40,12 @@ const Marker = "[MASKED]"
 // shorter ones turn up in ordinary text by chance.
 const MinSecret = 8
 
+// MaxSecret is the length in bytes above which a value is refused as a secret.
+// The filter needs some 200 bytes of memory for each byte of a secret, and what
+// it may have to hold back grows with the longest one. AWS says of session tokens
+// only that their size is not fixed; those seen have less than 4 KiB.
+const MaxSecret = 16 << 10
+
 // Filter masks secrets in what is written to it. Write and Flush belong to one
 // goroutine; Add and Masked may be called from any.
 type Filter struct {
@@ -63,9 +69,10 @@ func New(dst io.Writer, secrets ...string) (*Filter, error) {
 }
 
 // Add makes the filter mask further secrets, besides those it knows, in all
-// that is written after Add returned. A secret shorter than MinSecret bytes or
-// with a line break in it is an error, and then none of the call is added. The
-// error names the secret by its place among the arguments, never by its value.
+// that is written after Add returned. A secret shorter than MinSecret or longer
+// than MaxSecret bytes, or with a line break in it, is an error, and then none
+// of the call is added. The error names the secret by its place among the
+// arguments, never by its value.
 func (f *Filter) Add(secrets ...string) error {
 	for i, s := range secrets {
 		if err := check(s); err != nil {

@@ -25,12 +25,16 @@ const maxGap = 4
 
 var (
 	errShort = fmt.Errorf("shorter than %d bytes, too short to be masked", MinSecret)
+	errLong  = fmt.Errorf("longer than %d bytes, no credential is that long", MaxSecret)
 	errBreak = errors.New("contains a line break, which the filter skips over: add its lines one by one")
 )
 
 func check(secret string) error {
 	if len(secret) < MinSecret {
 		return errShort
+	}
+	if len(secret) > MaxSecret {
+		return errLong
 	}
 	if strings.ContainsAny(secret, "\r\n") {
 		return errBreak

@@ -3,7 +3,6 @@ package mask
 import (
 	"encoding/binary"
 	"maps"
-	"math/bits"
 )
 
 // This file promises: if an occurrence begins in p at i or later, and reach
@@ -17,7 +16,6 @@ import (
 // lies in the window of every occurrence.
 
 const (
-	gram     = 8
 	hashBits = 15
 	// maxGrams bounds the spellings of one window; only a form that has
 	// hardly a letter or a digit exceeds it, and is then not sampled.
@@ -160,65 +158,6 @@ func (s *sampler) next(p []byte, i int) int {
 		i = after
 	}
 	return len(p)
-}
-
-// ones has 1 in each byte: times c it is a word of bytes c.
-const ones = 0x0101010101010101
-
-// lowByteIn says whether a byte of g is at most \r: a line break, a tab or a
-// byte that hardly occurs in text.
-func lowByteIn(g uint64) bool { return (g-ones*('\r'+1))&^g&(ones<<7) != 0 }
-
-// breakIn returns the index of the first line break in the word g, gram if
-// there is none.
-func breakIn(g uint64) int {
-	n, r := g^ones*'\n', g^ones*'\r'
-	// A zero byte gives a high bit; those above the first are not exact.
-	zeros := ((n-ones)&^n | (r-ones)&^r) & (ones << 7)
-	return bits.TrailingZeros64(zeros) / 8
-}
-
-// gather reads the gram at i over line breaks. It returns the index after step
-// bytes, line breaks not counted; false if p ends inside the gram.
-func gather(p []byte, i, step int) (g uint64, after int, ok bool) {
-	// Nearly always there is one line break, with a longer line after it.
-	g = binary.LittleEndian.Uint64(p[i:])
-	n := breakIn(g)
-	if n == gram {
-		return g, i + step, true
-	}
-	j := i + n
-	for j < len(p) && isBreak(p[j]) {
-		j++
-	}
-	if j+gram > len(p) || n >= step {
-		return gatherSlowly(p, i, step)
-	}
-	rest := binary.LittleEndian.Uint64(p[j:])
-	if breakIn(rest) < gram-n {
-		return gatherSlowly(p, i, step)
-	}
-	return g&(1<<(8*n)-1) | rest<<(8*n), j + step - n, true
-}
-
-func gatherSlowly(p []byte, i, step int) (g uint64, after int, ok bool) {
-	n := 0
-	for ; i < len(p); i++ {
-		if isBreak(p[i]) {
-			continue
-		}
-		if n == step {
-			after = i
-		}
-		g |= uint64(p[i]) << (8 * n)
-		if n++; n == gram {
-			if step == gram {
-				after = i + 1
-			}
-			return g, after, true
-		}
-	}
-	return 0, 0, false
 }
 
 // back returns the smallest index from low on from which at most reach bytes,

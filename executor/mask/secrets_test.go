@@ -9,10 +9,10 @@ import (
 )
 
 func TestUnfitSecretsAreRefusedWithoutBeingNamed(t *testing.T) {
-	for _, unfit := range []string{"", "qxzqxzq", "qxzqxzqxz\nqxzqxz", "qxzqxzqxzqxzqxz\r"} {
+	for _, unfit := range []string{"", "qxzqxzq", "qxzqxzqxz\nqxzqxz", "qxzqxzqxzqxzqxz\r", strings.Repeat("qxz", MaxSecret)} {
 		f, err := New(nil, example, unfit)
 		if err == nil || f != nil {
-			t.Fatalf("a filter for %q", unfit)
+			t.Fatalf("a filter for %.20q", unfit)
 		}
 		if !strings.Contains(err.Error(), "secret 2 of 2") {
 			t.Errorf("%q does not say which secret", err)

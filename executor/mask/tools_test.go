@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,7 +43,7 @@ func encoded(t *testing.T, tool []string, in string) []byte {
 	t.Helper()
 	path, err := exec.LookPath(tool[0])
 	if err != nil {
-		if os.Getenv("CI") == "true" && !strings.Contains("openssl xxd jq", tool[0]) {
+		if os.Getenv("CI") == "true" && !slices.Contains([]string{"openssl", "xxd", "jq"}, tool[0]) {
 			t.Fatalf("%s is needed: %v", tool[0], err)
 		}
 		t.Skipf("NOT TESTED with %s: %v", tool[0], err)

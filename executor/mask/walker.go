@@ -148,5 +148,3 @@ func (w *walker) takeSpans(limit int64) []span {
 	w.spans = append(w.spans[:0], w.spans[n:]...)
 	return w.taken
 }
-
-func isBreak(c byte) bool { return c == '\n' || c == '\r' }

@@ -23,6 +23,9 @@ type assumeRoleResponse struct {
 			Expiration      string
 		}
 		PackedPolicySize *int `xml:",omitempty"`
+		// The two that replace it: characters, and per cent of the longest.
+		SessionTokenSize        int
+		SessionTokenUtilization int
 	} `xml:"AssumeRoleResult"`
 	Metadata metadata `xml:"ResponseMetadata"`
 }
@@ -49,7 +52,7 @@ func (s *Server) assumeRole(c *call) reply {
 	if err != nil {
 		return reply{err: err}
 	}
-	session := a.session(c.caller, r, c.now)
+	session := a.session(c.caller, r, c.now, s.opts.TokenSize)
 	s.keys[session.accessKeyID] = session
 	s.issued = append(s.issued, session)
 	return reply{status: http.StatusOK, body: session.response(c, percent)}
@@ -93,11 +96,11 @@ func (a *assumption) durationAllowed(p *principal, r *role) *apiError {
 	return nil
 }
 
-func (a *assumption) session(p *principal, r *role, now time.Time) *principal {
+func (a *assumption) session(p *principal, r *role, now time.Time, tokenSize int) *principal {
 	out := &principal{
 		arn:    "arn:" + r.partition + ":sts::" + r.account + ":assumed-role/" + r.name + "/" + a.sessionName,
 		userID: r.RoleID + ":" + a.sessionName, account: r.account, partition: r.partition,
-		accessKeyID: "ASIA" + upperBase32(16), secret: secretKey(), token: sessionToken(),
+		accessKeyID: "ASIA" + upperBase32(16), secret: secretKey(), token: sessionToken(tokenSize),
 		role: r, sessionName: a.sessionName, sourceIdentity: p.sourceIdentity,
 		tags: map[string]string{}, transitive: map[string]bool{},
 		issued: now, expires: now.Add(a.duration).Truncate(time.Second),
@@ -131,5 +134,6 @@ func (p *principal) response(c *call, percent *int) assumeRoleResponse {
 	r.Credentials.SessionToken = p.token
 	r.Credentials.Expiration = p.expires.UTC().Format(time.RFC3339)
 	r.PackedPolicySize = percent
+	r.SessionTokenSize, r.SessionTokenUtilization = len(p.token), (len(p.token)*100+maxToken-1)/maxToken
 	return out
 }

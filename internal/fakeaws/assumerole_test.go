@@ -172,10 +172,12 @@ func TestPackedSizeIsSaidAndLimited(t *testing.T) {
 	s := start(t, Options{Roles: []Role{deploy()}})
 	client := stsAs(s, runner(t, s))
 	out, err := client.AssumeRole(t.Context(), request(nil))
+	//nolint:staticcheck // deprecated, but what older regions and partitions answer
 	if err != nil || out.PackedPolicySize != nil {
 		t.Fatalf("nothing to pack: %v, %v", out, err)
 	}
 	out, err = client.AssumeRole(t.Context(), request(func(i *sts.AssumeRoleInput) { i.Tags = tags("project", "acme/shop") }))
+	//nolint:staticcheck // as above
 	if err != nil || out.PackedPolicySize == nil || *out.PackedPolicySize < 1 || *out.PackedPolicySize > 10 {
 		t.Fatalf("a small tag: %v, %v", out, err)
 	}
@@ -189,6 +191,14 @@ func TestPackedSizeIsSaidAndLimited(t *testing.T) {
 	}
 	_, err = client.AssumeRole(t.Context(), request(func(i *sts.AssumeRoleInput) { i.Tags = tags(pairs...) }))
 	wantCode(t, err, "PackedPolicyTooLarge", "Packed size of session tags consumes ")
+}
+
+func TestTheSizeOfTheTokenIsSaid(t *testing.T) {
+	s := start(t, Options{Roles: []Role{deploy()}, TokenSize: 4096})
+	out, err := stsAs(s, runner(t, s)).AssumeRole(t.Context(), request(nil))
+	if err != nil || len(*out.Credentials.SessionToken) != 4096 || *out.SessionTokenSize != 4096 || *out.SessionTokenUtilization != 100 {
+		t.Errorf("%+v, %v", out, err)
+	}
 }
 
 func TestASessionPolicyNarrows(t *testing.T) {

@@ -56,7 +56,7 @@ func (s *Server) IssueSession(roleARN, name string, duration time.Duration) (aws
 		return aws.Credentials{}, fmt.Errorf("fake aws: no role %q", roleARN)
 	}
 	a := &assumption{roleARN: roleARN, sessionName: name, duration: duration}
-	p := a.session(&principal{}, r, s.opts.Now().Add(s.offset))
+	p := a.session(&principal{}, r, s.opts.Now().Add(s.offset), s.opts.TokenSize)
 	s.keys[p.accessKeyID] = p
 	s.issued = append(s.issued, p)
 	return aws.Credentials{

@@ -39,12 +39,19 @@ func secretKey() string {
 // would look at the first characters only finds nothing to tell them apart.
 const tokenStart = "!\n\torigin_ec"
 
-// sessionToken is the standard base64 of 400 to 900 bytes and always holds all
-// of "/", "+" and "=".
-func sessionToken() string {
+// maxToken is the longest session token, in characters: the limit of STS since
+// it returns SessionTokenUtilization.
+const maxToken = 4096
+
+// sessionToken is the standard base64 of 400 to 900 bytes, or of as many as
+// give at least the wanted characters, and always holds all of "/", "+" and "=".
+func sessionToken(least int) string {
 	for {
 		n, _ := rand.Int(rand.Reader, big.NewInt(501)) // never fails
-		raw := make([]byte, 400+int(n.Int64()))
+		size := 400 + int(n.Int64())
+		// Two bytes over a multiple of three end in one "=".
+		size = max(size, (least+3)/4*3-1)
+		raw := make([]byte, size)
 		_, _ = rand.Read(raw) // never fails
 		copy(raw, tokenStart)
 		s := base64.StdEncoding.EncodeToString(raw)

@@ -20,8 +20,12 @@ type Options struct {
 	// so that a test can see a session expire.
 	MinDuration time.Duration
 	// PackedLimit is the space for session policies and tags after packing, in
-	// bytes. AWS does not publish its own; 0 means 1,024.
+	// bytes; 0 means 1,024. AWS does not publish its own, and announced with the
+	// SDKs of September 2026 that only the session token is limited any more.
 	PackedLimit int
+	// TokenSize is the least length of session tokens, up to 4,096 characters;
+	// 0 means some length between 500 and 1,200.
+	TokenSize int
 	// PropagationDelay passes between a change of a policy and its effect.
 	PropagationDelay time.Duration
 	// Regions limits the regions a credential scope may name; empty means any.

@@ -41,6 +41,9 @@ func New(opts Options) (*Server, error) {
 	if s.opts.PackedLimit == 0 {
 		s.opts.PackedLimit = 1024
 	}
+	if opts.TokenSize > maxToken {
+		return nil, fmt.Errorf("fake aws: no session token has %d characters, the limit is %d", opts.TokenSize, maxToken)
+	}
 	users := opts.Users
 	if len(users) == 0 {
 		users = []User{{ARN: DefaultUser, Allow: []Permission{{Actions: []string{"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"}}}}}

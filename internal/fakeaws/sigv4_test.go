@@ -101,6 +101,26 @@ func TestASignatureMustFitTheRequest(t *testing.T) {
 	}
 }
 
+// The signature is right, but for a body that is not the one that came.
+func TestTheSignedPayloadHashMustBeTheBodys(t *testing.T) {
+	s := start(t, Options{})
+	other := sha256.Sum256([]byte("other"))
+	for _, hash := range []string{hex.EncodeToString(other[:]), unsigned} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL()+"/", strings.NewReader(identityBody))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set(headerPayload, hash)
+		if err := v4.NewSigner().SignHTTP(t.Context(), runner(t, s), r, hash, "sts", "eu-central-1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if _, code := send(t, r); code != "SignatureDoesNotMatch" {
+			t.Errorf("%s: %q", hash, code)
+		}
+	}
+}
+
 func replaceAuth(from, to string) func(*http.Request) {
 	return func(r *http.Request) {
 		r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), from, to, 1))

@@ -108,7 +108,7 @@ func TestRecordedPayloadsAreLintedAsTheyShould(t *testing.T) {
 
 func TestManyClaimsAreReadInLinearTime(t *testing.T) {
 	p := &Payload{}
-	for i := range 300_000 { // about what fits into a payload of 64 MiB
+	for i := range 100_000 { // comparing each with each would take minutes
 		p.Variables = append(p.Variables, Variable{envName, strings.Repeat("x", i%7) + string(rune('0'+i))})
 	}
 	if p.Claims().Lint() == nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"envrole/roles/fault"
@@ -108,7 +109,34 @@ func TestLinkInThePlaceOfTheFileIsReplacedNotFollowed(t *testing.T) {
 	alone(t, path)
 }
 
+// Without file descriptors nothing can be written, but a name can be removed.
 func TestFailureToWriteLeavesNoOlderCode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "build_exit_code")
+	if err := WriteExitCode(path, 3); err != nil {
+		t.Fatal(err)
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	err := WriteExitCode(path, 4)
+	if restored := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); restored != nil {
+		t.Fatal(restored)
+	}
+	if err == nil {
+		t.Error("the failure went unnoticed")
+	}
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Error("the runner would find the code of an earlier sub-stage")
+	}
+}
+
+func TestWhatCannotBeReplacedIsAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "build_exit_code")
 	if err := os.MkdirAll(filepath.Join(path, "in", "the", "way"), 0o700); err != nil {
 		t.Fatal(err)

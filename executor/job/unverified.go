@@ -15,7 +15,7 @@ func (p *Payload) Unverified(f roles.Facts) roles.Facts {
 	if len(c.Tiers) == 1 {
 		f.Tier = unverified(c.Tiers[0])
 	}
-	f.UserLogin = p.authorsWord("GITLAB_USER_LOGIN")
+	f.UserLogin = p.authorsWord(loginVariable)
 	return f
 }
 

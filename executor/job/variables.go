@@ -13,13 +13,14 @@ const (
 	protectedVariable = "CI_COMMIT_REF_PROTECTED"
 	mergeRequestID    = "CI_MERGE_REQUEST_ID"
 	mergeRequestIID   = "CI_MERGE_REQUEST_IID"
+	loginVariable     = "GITLAB_USER_LOGIN" // for proof = "unverified" only
 )
 
 // read says whether a payload keeps the variable.
 func read(key string) bool {
 	switch key {
 	case nameVariable, slugVariable, tierVariable, actionVariable, sourceVariable,
-		protectedVariable, mergeRequestID, mergeRequestIID:
+		protectedVariable, mergeRequestID, mergeRequestIID, loginVariable:
 		return true
 	}
 	return false

@@ -72,7 +72,7 @@ func TestCertificateOfAnotherHostIsNotTrusted(t *testing.T) {
 
 func TestOldTLSIsNotSpoken(t *testing.T) {
 	s := httptest.NewUnstartedServer(production())
-	s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} //nolint:gosec // the attack
+	s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	s.Config.ErrorLog = quiet()
 	s.StartTLS()
 	defer s.Close()
@@ -110,7 +110,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		g.ServeHTTP(w, r)
 	}))
 	child := func(proxyURL string) string {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxyOfTheEnvironment$") //nolint:gosec // this test binary
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxyOfTheEnvironment$")
 		cmd.Env = []string{proxyChild + "=1", "HTTP_PROXY=" + proxyURL}
 		out, err := cmd.CombinedOutput()
 		if err != nil {

@@ -5,7 +5,6 @@ package proof
 // comes with what to do about it.
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -91,10 +90,10 @@ func unreachable(e endpoint, err error, token seal.Secret) error {
 	return passing(fmt.Errorf("no answer to %s: %w", e.shown, err), help)
 }
 
-// retryable says whether a failed request is worth another try: not one that
-// was cancelled from above, and not an untrusted certificate.
+// retryable says whether a failed request is worth another try: a certificate
+// that is not trusted will not be a second later.
 func retryable(err error) *retry {
-	if errors.Is(err, context.Canceled) || untrusted(err) {
+	if untrusted(err) {
 		return nil
 	}
 	return &retry{}

@@ -52,6 +52,11 @@ type Proof struct {
 // answer already refutes the claim. Refusals name what was claimed and what
 // GitLab says; a GitLab that cannot be reached within the client's timeout is a
 // passing fault. Proof.Calls is right even with an error.
+//
+// The two answers are moments apart. Only a user who may delete the job's
+// environment and make the claimed one in between, while the claimed one did
+// not exist before and has the same slug, could fit them together: a user, that
+// is, who can make the claimed environment anyway.
 func (c *Client) Prove(ctx context.Context, s Subject) (Proof, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

@@ -79,7 +79,7 @@ func BenchmarkFilterAdversarial(b *testing.B) {
 		"Heads":       token[:1],
 		"EmptyLines":  "\n",
 		"ShortLines":  "y\n",
-		"TokenInHair": strings.Join(strings.Split(token[:200], ""), "\r\n\r\n"),
+		"TokenByteALine": strings.Join(strings.Split(token[:200], ""), "\r\n\r\n"),
 		"Secrets":     key + "\n",
 	} {
 		text := []byte(strings.Repeat(unit, 1+1<<20/len(unit)))

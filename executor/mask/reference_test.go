@@ -102,13 +102,20 @@ func refRead(t string, i int, s string) (after int, cut bool) {
 	return i, false
 }
 
-// reference is what the filter must make of the whole stream t; held is the
-// length of the end that it must hold back, should the stream go on.
-func reference(t string, secrets []string) (out string, markers, held int) {
-	var forms [][][]string
+// reference is the slow filter: the forms of its secrets.
+type reference [][][]string
+
+func newReference(secrets []string) reference {
+	var forms reference
 	for _, s := range secrets {
 		forms = append(forms, refForms(s)...)
 	}
+	return forms
+}
+
+// filter is what must become of the whole stream t; held is the length of the
+// end that must be held back, should the stream go on.
+func (forms reference) filter(t string) (out string, markers, held int) {
 	type interval struct{ from, to int }
 	var found []interval
 	for i := range t {

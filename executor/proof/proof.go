@@ -56,7 +56,8 @@ type Proof struct {
 // The two answers are moments apart. Only a user who may delete the job's
 // environment and make the claimed one in between, while the claimed one did
 // not exist before and has the same slug, could fit them together: a user, that
-// is, who can make the claimed environment anyway.
+// is, who can make the claimed environment anyway. For an environment that
+// exists already there is no such moment.
 func (c *Client) Prove(ctx context.Context, s Subject) (Proof, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

@@ -70,7 +70,8 @@ func (f *Facts) view() []FactView {
 		if v == 0 {
 			return FactView{Name: name, From: Absent.String()}
 		}
-		return FactView{Name: name, Value: strconv.FormatInt(v, 10), From: Payload.String()}
+		// By the payload or by the API's answer; ids carry no provenance.
+		return FactView{Name: name, Value: strconv.FormatInt(v, 10), From: "GitLab"}
 	}
 	text := func(name string, v Fact) FactView {
 		return FactView{Name: name, Value: clip(v.Value, maxValue), From: v.From.String()}

@@ -20,7 +20,8 @@ type Possibility struct {
 // It errs to one side only: if any of the names, with any tier and user, would
 // make Decide lend a role, Could is true. Where it is false, Decide would give
 // the same outcome for every name that is claimed alone; among several names
-// one that a rule with RequireRole names is enough for Refuse.
+// one that a rule with RequireRole names is enough for Refuse. Whoever explains
+// that decision puts the claimed name into the facts as Unverified.
 func Possible(rules []Rule, f Facts, names []string) Possibility {
 	f.Environment, f.EnvironmentSlug, f.Tier, f.UserLogin = Fact{}, Fact{}, Fact{}, Fact{}
 	names = distinct(names)

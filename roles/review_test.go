@@ -61,50 +61,6 @@ func TestReviewIsContent(t *testing.T) {
 	}
 }
 
-// The first match of no facts whatever is a rule that Review calls shadowed.
-// The two-rule pairs are made alike, or the property would hardly ever be put
-// to the test.
-func TestShadowedRulesNeverMatchFirst(t *testing.T) {
-	shadowed, matched := 0, 0
-	rapid.Check(t, func(t *rapid.T) {
-		narrow := genRule(t)
-		if len(narrow.Environments) == 0 {
-			narrow.Environments = []Pattern{"p"}
-		}
-		wide := looser(t, narrow)
-		wide.AnyRef, wide.MergeRequests = true, true
-		switch rapid.IntRange(0, 5).Draw(t, "make") {
-		case 3:
-			wide.AnyRef = false
-		case 4:
-			wide.MergeRequests = false
-		case 5:
-			wide = genLooseRule(t)
-		}
-		rules := []Rule{wide, narrow}
-		isShadowed := slices.ContainsFunc(Review(rules), func(p RuleProblem) bool {
-			return p.Rule == 1 && strings.Contains(p.Msg, "never matches")
-		})
-		if isShadowed {
-			shadowed++
-		}
-		for range 40 {
-			f := genFacts(t)
-			d := Decide(rules, f)
-			if d.Rule != &rules[1] || d.Outcome != Lend {
-				continue
-			}
-			matched++
-			if isShadowed {
-				t.Fatalf("%+v\nis the first match of %+v\nthough called shadowed by %+v", narrow, f, wide)
-			}
-		}
-	})
-	if shadowed == 0 || matched == 0 {
-		t.Fatalf("the property was never put to the test: %d shadowed, %d matched", shadowed, matched)
-	}
-}
-
 // The index only saves time: it finds what looking at every pair would.
 func TestShadowIndexMissesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

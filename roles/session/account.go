@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -28,7 +29,7 @@ func (b *Base) Account(ctx context.Context) (string, error) {
 		return creds.AccountID, nil
 	}
 	const op = "find the runner's own AWS account"
-	out, err := b.client(b.cfg.Region, creds).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	out, err := b.client(b.cfg.Region, creds, new(atomic.Bool)).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		f := readFailure(ctx, err, creds.SecretAccessKey, creds.SessionToken)
 		class, help := classify(f)

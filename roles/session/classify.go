@@ -24,8 +24,10 @@ const codePackedTooLarge = "PackedPolicyTooLarge"
 
 // fault classifies a failed call and says what to do. The class decides whether
 // the runner tries again, so an answer that we do not know counts as passing
-// only where it is not AWS's.
-func (h hop) fault(f *failure) error {
+// only where it is not AWS's. With lost, an earlier try of the call may have
+// made a session that nobody saw: then nothing is permanent, so that the lease
+// is not taken for void, and the next attempt gets the refusal alone.
+func (h hop) fault(f *failure, lost bool) error {
 	class, help := classify(f)
 	switch {
 	case f.denied():
@@ -38,6 +40,9 @@ func (h hop) fault(f *failure) error {
 		help = "Even without the droppable tags there is no room: shorten the rule's policy, policy_arns or tags."
 	case f.chainingLimit():
 		help = "AWS gives no longer session than one hour here; set duration = \"1h\" or less in the rule."
+	}
+	if lost && class == fault.Permanent {
+		class = fault.Passing
 	}
 	return fault.New(class, opAssume, h.roleARN, f, help)
 }

@@ -189,6 +189,32 @@ func TestATransientFailureIsRetried(t *testing.T) {
 	}
 }
 
+// STS may have made a session although the connection broke. A refusal of the
+// second try does not undo it: the failure must not look as if there were none.
+func TestARefusalAfterALostAnswerIsNotPermanent(t *testing.T) {
+	refusal := denied("sts:AssumeRole")
+	for _, tt := range []struct {
+		name    string
+		answers []http.HandlerFunc
+		class   fault.Class
+	}{
+		{"refused at once", []http.HandlerFunc{refusal}, fault.Permanent},
+		{"throttled before", []http.HandlerFunc{fails(400, "Throttling", "slow"), refusal}, fault.Permanent},
+		{"reset before", []http.HandlerFunc{breaks()["resets"], refusal}, fault.Passing},
+		{"failed before", []http.HandlerFunc{fails(500, "InternalFailure", "x"), refusal}, fault.Passing},
+		{"lost, then retried without tags", []http.HandlerFunc{breaks()["closes"], fails(400, "PackedPolicyTooLarge", "x"), refusal}, fault.Passing},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cleanEnv(t)
+			userKeys(t)
+			_, err := newSTS(t, tt.answers...).base(t).Lend(t.Context(), request(t, func(g *roles.Grant) { g.SessionTags = roles.TagsBestEffort }))
+			if err == nil || fault.ClassOf(err) != tt.class || !strings.Contains(err.Error(), "AccessDenied") {
+				t.Errorf("%v of class %s", err, fault.ClassOf(err))
+			}
+		})
+	}
+}
+
 func TestTheCallersDeadlineEndsEverything(t *testing.T) {
 	cleanEnv(t)
 	userKeys(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,9 +28,10 @@ import (
 // earlier hop passed on as transitive could not be set again. The sessions of
 // earlier hops last 15 minutes and are forgotten on return.
 //
-// Every error is classified by roles/fault and holds no secret. Lend ends with
-// ctx, and after two minutes at the latest. A failed Lend may nevertheless have
-// made a session whose answer was lost: it has r.Name.
+// Every error is classified by roles/fault and holds no secret. A permanent or
+// refused one means that no session of the grant's role was made; after any
+// other there may be one whose answer was lost, under r.Name. Lend ends with
+// ctx, and after two minutes at the latest.
 func (b *Base) Lend(ctx context.Context, r Request) (Session, error) {
 	hops, err := b.hops(r)
 	if err != nil {
@@ -132,8 +134,9 @@ func (b *Base) call(ctx context.Context, h hop, creds aws.Credentials) (Session,
 	if err := h.check(); err != nil {
 		return Session{}, err
 	}
+	lost := new(atomic.Bool)
 	for {
-		out, err := b.client(h.region, creds).AssumeRole(ctx, h.input())
+		out, err := b.client(h.region, creds, lost).AssumeRole(ctx, h.input())
 		if err == nil {
 			s, err := read(out, h)
 			if err != nil {
@@ -144,10 +147,13 @@ func (b *Base) call(ctx context.Context, h hop, creds aws.Credentials) (Session,
 		f := readFailure(ctx, err, creds.SecretAccessKey, creds.SessionToken, h.externalID)
 		next, ok := h.easier(f)
 		if !ok {
-			return Session{}, h.fault(f)
+			return Session{}, h.fault(f, lost.Load())
 		}
 		if next.refreshed && !h.refreshed {
 			if creds, err = b.renewed(ctx); err != nil {
+				if lost.Load() { // see hop.fault
+					err = fault.New(fault.Passing, opAssume, h.roleARN, err, "")
+				}
 				return Session{}, err
 			}
 		}
@@ -156,12 +162,13 @@ func (b *Base) call(ctx context.Context, h hop, creds aws.Credentials) (Session,
 }
 
 // client is an STS client for the regional endpoint. The credentials are fixed,
-// so that every failure of a call is a failure of STS.
-func (b *Base) client(region string, creds aws.Credentials) *sts.Client {
+// so that every failure of a call is a failure of STS. lost becomes true when a
+// request may have been carried out without our seeing its answer.
+func (b *Base) client(region string, creds aws.Credentials, lost *atomic.Bool) *sts.Client {
 	return sts.NewFromConfig(b.cfg, func(o *sts.Options) {
 		o.Region = region
 		o.Credentials = credentials.StaticCredentialsProvider{Value: creds}
-		o.HTTPClient = bounded{o.HTTPClient}
+		o.HTTPClient = bounded{o.HTTPClient, lost}
 		o.Logger, o.ClientLogMode = logging.Nop{}, 0
 	})
 }

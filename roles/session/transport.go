@@ -3,6 +3,7 @@ package session
 import (
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -12,11 +13,18 @@ import (
 const maxAnswer = 1 << 20
 
 // bounded cuts every answer at maxAnswer, so that a broken or hostile endpoint
-// cannot fill the memory. A cut answer does not parse.
-type bounded struct{ client aws.HTTPClient }
+// cannot fill the memory. A cut answer does not parse. It notes in lost whether
+// a request got something else than a refusal.
+type bounded struct {
+	client aws.HTTPClient
+	lost   *atomic.Bool
+}
 
 func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	resp, err := b.client.Do(req)
+	if err != nil || resp.StatusCode < http.StatusBadRequest || resp.StatusCode >= http.StatusInternalServerError {
+		b.lost.Store(true)
+	}
 	if resp != nil && resp.Body != nil {
 		resp.Body = cut{io.LimitReader(resp.Body, maxAnswer), resp.Body}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 )
 
@@ -20,7 +21,7 @@ func (e *endless) Close() error { e.closed = true; return nil }
 
 func TestAnAnswerWithoutEndIsCut(t *testing.T) {
 	server := &endless{}
-	resp, err := bounded{server}.Do(nil)
+	resp, err := bounded{server, new(atomic.Bool)}.Do(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

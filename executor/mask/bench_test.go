@@ -74,13 +74,13 @@ func BenchmarkFilterOrdinaryLines(b *testing.B) {
 func BenchmarkFilterAdversarial(b *testing.B) {
 	key, token := awsKey(), awsToken()
 	for name, unit := range map[string]string{
-		"AlmostToken": token[:len(token)-1] + ".",
-		"Grams":       token[4:20],
-		"Heads":       token[:1],
-		"EmptyLines":  "\n",
-		"ShortLines":  "y\n",
+		"AlmostToken":    token[:len(token)-1] + ".",
+		"Grams":          token[4:20],
+		"Heads":          token[:1],
+		"EmptyLines":     "\n",
+		"ShortLines":     "y\n",
 		"TokenByteALine": strings.Join(strings.Split(token[:200], ""), "\r\n\r\n"),
-		"Secrets":     key + "\n",
+		"Secrets":        key + "\n",
 	} {
 		text := []byte(strings.Repeat(unit, 1+1<<20/len(unit)))
 		b.Run(name, func(b *testing.B) { benchmark(b, text, 4096, key, token) })

@@ -141,16 +141,17 @@ func (s *sampler) next(p []byte, i int) int {
 	if s.blind || len(s.grams) == 0 {
 		return len(p)
 	}
+	step, table := s.step, &s.table
 	for i+gram <= len(p) {
-		g := binary.LittleEndian.Uint64(p[i:])
-		after := i + s.step
+		g := binary.LittleEndian.Uint64(p[i : i+gram])
+		after := i + step
 		if lowByteIn(g) {
 			var ok bool
-			if g, after, ok = gather(p, i, s.step); !ok {
+			if g, after, ok = gather(p, i, step); !ok {
 				break
 			}
 		}
-		if h := hash(g); s.table[h/64]&(1<<(h%64)) != 0 {
+		if h := hash(g); table[h/64]>>(h%64)&1 != 0 {
 			if _, ok := s.grams[g]; ok {
 				return i
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -289,3 +290,16 @@ func (w *world) runner17() []byte {
 	})
 	return b
 }
+
+// bare runs one sub-stage whose script is the commands alone: no variables of
+// the job are exported in it.
+func (w *world) bare(payload []byte, sub fakerunner.SubStage) fakerunner.Result {
+	w.t.Helper()
+	w.runner.PlainScripts = true
+	defer func() { w.runner.PlainScripts = false }()
+	return w.runner.Run(w.t.Context(), fakerunner.Job{Payload: payload, SubStages: []fakerunner.SubStage{sub}})
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func atoi(s string) int { n, _ := strconv.Atoi(s); return n }

@@ -46,7 +46,10 @@ type Runner struct {
 	// StageEnv adds variables to the calls of one stage ("prepare", "run:build_script"); for tests.
 	StageEnv map[string][]string
 	// BeforeCleanup runs between the last script and cleanup; for tests.
-	BeforeCleanup func()
+	BeforeCleanup func() `json:"-"`
+	// PlainScripts leaves out the exports of the job's variables; for tests of
+	// what the driver itself sets.
+	PlainScripts bool
 	// SkipCleanup is a runner that was killed before it could clean up.
 	SkipCleanup bool
 }

@@ -71,6 +71,9 @@ func (a *attempt) runScript(ctx context.Context, sub SubStage) error {
 func (a *attempt) bash(sub SubStage) string {
 	var body strings.Builder
 	for _, v := range a.variables {
+		if a.PlainScripts {
+			break
+		}
 		key, value, _ := strings.Cut(strings.TrimPrefix(v, "CUSTOM_ENV_"), "=")
 		body.WriteString("export " + key + "=" + ansiQuote(value) + "\n")
 	}

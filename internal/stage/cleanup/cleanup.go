@@ -14,7 +14,6 @@ import (
 	"envrole/internal/handover"
 	"envrole/internal/revoker"
 	"envrole/internal/stage"
-	"envrole/roles"
 	"envrole/roles/lease"
 	"envrole/roles/revoke"
 )
@@ -53,9 +52,10 @@ func run(ctx context.Context, call stage.Call) (err error) {
 		// The sealed state goes with the revocation: read it first.
 		plan, known := planOf(ledger, handed)
 		if !known {
-			plan, err = stage.ShellPlan(conf, roles.Facts{}, handed.LeaseID)
+			plan, err = shell.CleanupPlan(conf.Executor.Shell, handed.LeaseID)
 			errs = append(errs, err)
 		}
+		crash.Point("begun")
 		rep, err := r.Revoke(ctx, handed.LeaseID)
 		crash.Point("revoked")
 		errs = append(errs, err, report(call, log, rep))

@@ -12,6 +12,7 @@ import (
 	"envrole/executor/job"
 	"envrole/executor/shell"
 	"envrole/internal/audit"
+	"envrole/internal/crash"
 	"envrole/internal/handover"
 	"envrole/internal/stage"
 	"envrole/roles"
@@ -80,6 +81,7 @@ func run(ctx context.Context, call stage.Call) (err error) {
 	if err := p.seal(state); err != nil {
 		return err
 	}
+	crash.Point("sealed")
 	return shell.New(p.plan).Prepare(ctx)
 }
 

@@ -25,16 +25,21 @@ func main() {
 	if *call {
 		os.Exit(listBuckets(os.Stdout))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if err := run(ctx, *bin, *testdata, *genuine); err != nil {
+	if err := bounded(*bin, *testdata, *genuine); err != nil {
 		fmt.Fprintln(os.Stderr, "\nthe demo failed:", err)
 		os.Exit(1)
 	}
 }
 
+// bounded ends a demo that hangs.
+func bounded(bin, testdata string, genuine bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	return run(ctx, bin, testdata, genuine)
+}
+
 // step prints a heading.
-func step(format string, args ...any) { fmt.Printf("\n== "+format+"\n", args...) }
+func step(heading string) { fmt.Printf("\n== %s\n", heading) }
 
 // indented prints a block as what somebody else wrote.
 func indented(text string) {
@@ -103,8 +108,7 @@ func (w *world) production(ctx context.Context, genuine bool) error {
 	if genuine {
 		log, err = w.genuineRunner(ctx, payload)
 	} else {
-		var res fakerunner.Result
-		res = w.runner.Run(ctx, job(payload, w.script()))
+		res := w.runner.Run(ctx, job(payload, w.script()))
 		log, err = res.Log, res.Err
 	}
 	indented(log)

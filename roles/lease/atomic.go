@@ -12,10 +12,18 @@ import (
 
 const tempPrefix = ".tmp-"
 
+// durability is what a power cut may take.
+type durability int
+
+const (
+	lossy   durability = iota // the file may be lost or empty
+	whole                     // the file may still be the old one, but is whole
+	durable                   // once written, it stays
+)
+
 // writeAtomic replaces path by a file of mode 0600 with the given content. A
-// reader sees the old file or the whole new one. With sync, both content and
-// name survive a power cut once it returns.
-func writeAtomic(path string, content []byte, sync bool) (err error) {
+// reader sees the old file or the whole new one.
+func writeAtomic(path string, content []byte, d durability) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, tempPrefix+"*") // mode 0600
 	if err != nil {
@@ -24,13 +32,13 @@ func writeAtomic(path string, content []byte, sync bool) (err error) {
 	defer func() {
 		if err != nil {
 			_ = f.Close()
-			_ = os.Remove(f.Name())
+			_ = os.Remove(f.Name()) //nolint:gosec // below the state directory; ids were checked by ValidID
 		}
 	}()
 	if _, err = f.Write(content); err != nil {
 		return err
 	}
-	if sync {
+	if d >= whole {
 		if err = f.Sync(); err != nil {
 			return err
 		}
@@ -38,10 +46,10 @@ func writeAtomic(path string, content []byte, sync bool) (err error) {
 	if err = f.Close(); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err = os.Rename(f.Name(), path); err != nil { //nolint:gosec // below the state directory; ids were checked by ValidID
 		return err
 	}
-	if sync {
+	if d >= durable {
 		// The record is in place, but may not survive a power cut: the caller
 		// must not go on as if it did.
 		if syncErr := syncDir(dir); syncErr != nil {
@@ -52,7 +60,7 @@ func writeAtomic(path string, content []byte, sync bool) (err error) {
 }
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
+	d, err := os.Open(dir) //nolint:gosec // the state directory or one below it
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ func (l *Ledger) WriteMark(name string, content []byte) error {
 	if !validMark(name) {
 		return ioFault("write mark", "", errors.New("bad name"))
 	}
-	return ioFault("write mark", name, writeAtomic(l.path(marksDir, name), content, false))
+	return ioFault("write mark", name, writeAtomic(l.path(marksDir, name), content, lossy))
 }
 
 // ReadMark gives what WriteMark kept; ErrNotFound if there is nothing.

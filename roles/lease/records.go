@@ -40,7 +40,7 @@ func (l *Ledger) Create(ctx context.Context, le Lease) error {
 	}
 	le.Version = Version
 	if le.Owner.Writer == "" {
-		w, err := l.Writer()
+		w, err := l.Writer() //nolint:contextcheck // a name that is there is read at once; making one is bounded by itself
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (l *Ledger) Create(ctx context.Context, le Lease) error {
 		} else if !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		return writeAtomic(l.record(le.ID), b, true)
+		return writeAtomic(l.record(le.ID), b, durable)
 	})
 }
 
@@ -98,13 +98,23 @@ func (l *Ledger) Update(ctx context.Context, id string, f func(*Lease) error) (L
 		if err != nil || bytes.Equal(before, after) {
 			return err
 		}
-		if err := writeAtomic(l.record(id), after, true); err != nil {
+		if err := writeAtomic(l.record(id), after, needs(next)); err != nil {
 			return err
 		}
 		now = next
 		return nil
 	})
 	return now, err
+}
+
+// needs says how durable a change must be. That a deny was written, or could not
+// be, may be forgotten in a power cut: the lease is then still closing, and a
+// sweep does the same again. An expiry or a begun closing may not.
+func needs(next Lease) durability {
+	if next.State == Denied || next.State == Unrevoked {
+		return whole
+	}
+	return durable
 }
 
 // Expire removes a lease after judge, which sees the record under the lease's

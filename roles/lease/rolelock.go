@@ -38,7 +38,7 @@ func (l *Ledger) RememberRole(arn string) error {
 	if b, err := readSmall(path, maxRecord); err == nil && string(b) == arn {
 		return nil
 	}
-	return ioFault("remember role", arn, writeAtomic(path, []byte(arn), true))
+	return ioFault("remember role", arn, writeAtomic(path, []byte(arn), durable))
 }
 
 // ForgetRole undoes RememberRole; the caller holds the role's lock.

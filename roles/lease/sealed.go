@@ -22,7 +22,7 @@ func (l *Ledger) WriteSealed(id string, blob []byte) error {
 	if len(blob) > maxSealed {
 		return ioFault(op, id, fmt.Errorf("%d bytes are too many", len(blob)))
 	}
-	return ioFault(op, id, writeAtomic(l.path(sealedDir, id), blob, false))
+	return ioFault(op, id, writeAtomic(l.path(sealedDir, id), blob, lossy))
 }
 
 // ReadSealed gives what WriteSealed stored; ErrNotFound if there is nothing.

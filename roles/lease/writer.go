@@ -58,7 +58,7 @@ func (l *Ledger) Writer() (string, error) {
 	if w, err = randomText(writerBytes); err != nil {
 		return "", ioFault(op, path, err)
 	}
-	if err := writeAtomic(path, []byte(w), true); err != nil {
+	if err := writeAtomic(path, []byte(w), durable); err != nil {
 		return "", ioFault(op, path, err)
 	}
 	return w, nil

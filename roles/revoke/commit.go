@@ -83,7 +83,7 @@ type group struct {
 // pending even where the ledger could not be brought to say so.
 func (g *group) gather(ctx context.Context, mine []lease.Lease) error {
 	var err error
-	if g.writer, err = g.r.ledger.Writer(); err != nil {
+	if g.writer, err = g.r.ledger.Writer(); err != nil { //nolint:contextcheck // a name that is there is read at once; making one is bounded by itself
 		return err
 	}
 	leases, _, err := g.r.ledger.List(ctx)
@@ -223,9 +223,7 @@ func (g *group) put(ctx context.Context, window string, in []lease.Lease) error 
 	if err != nil {
 		return err
 	}
-	for _, le := range in {
-		g.mark(ctx, le, window)
-	}
+	g.mark(ctx, in, window)
 	return nil
 }
 

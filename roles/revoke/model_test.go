@@ -204,7 +204,16 @@ func (c *cloud) denied(role, session string) bool {
 
 // like is StringLike: * any run, ? any one character.
 func like(pattern, s string) bool {
-	q := regexp.QuoteMeta(pattern)
-	q = strings.ReplaceAll(strings.ReplaceAll(q, `\*`, ".*"), `\?`, ".")
-	return regexp.MustCompile("^(?s:" + q + ")$").MatchString(s)
+	switch {
+	case pattern == "":
+		return s == ""
+	case pattern[0] == '*':
+		for i := range len(s) + 1 {
+			if like(pattern[1:], s[i:]) {
+				return true
+			}
+		}
+		return false
+	}
+	return s != "" && (pattern[0] == '?' || pattern[0] == s[0]) && like(pattern[1:], s[1:])
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"envrole/roles/fault"
 	"envrole/roles/lease"
@@ -17,12 +18,33 @@ const maxErrorText = 1000
 // errLater means that a lease's expiry grew while its deny was being written.
 var errLater = errors.New("belongs to a later window")
 
-// mark records that a lease's deny is in the window's policy. A lease that by
-// now belongs to a later window stays pending.
-func (g *group) mark(ctx context.Context, le lease.Lease, window string) {
+// markers is how many records are written at once: the file system commits
+// concurrent syncs together, and others wait for the role's lock meanwhile.
+const markers = 8
+
+// mark records that these leases' denies are in the window's policy. A lease
+// that by now belongs to a later window stays pending.
+func (g *group) mark(ctx context.Context, in []lease.Lease, window string) {
 	ctx, cancel := record(ctx)
 	defer cancel()
-	now, err := g.r.ledger.Update(ctx, le.ID, func(le *lease.Lease) error {
+	now, errs := make([]lease.Lease, len(in)), make([]error, len(in))
+	var wg sync.WaitGroup
+	turn := make(chan struct{}, markers)
+	for i, le := range in {
+		turn <- struct{}{}
+		wg.Go(func() {
+			now[i], errs[i] = g.recordDeny(ctx, le.ID, window)
+			<-turn
+		})
+	}
+	wg.Wait()
+	for i, le := range in {
+		g.marked(le, now[i], errs[i], window)
+	}
+}
+
+func (g *group) recordDeny(ctx context.Context, id, window string) (lease.Lease, error) {
+	return g.r.ledger.Update(ctx, id, func(le *lease.Lease) error {
 		if le.State == lease.Denied {
 			return nil
 		}
@@ -34,9 +56,13 @@ func (g *group) mark(ctx context.Context, le lease.Lease, window string) {
 		le.LastError, le.LastReason = "", ""
 		return nil
 	})
+}
+
+// marked takes in how the recording of one lease's deny went.
+func (g *group) marked(le, now lease.Lease, err error, window string) {
 	if errors.Is(err, errLater) {
 		// Keep the raised expiry for the next round.
-		if i := slices.IndexFunc(g.pending, func(p lease.Lease) bool { return p.ID == le.ID }); i >= 0 && now.ID != "" {
+		if i := slices.IndexFunc(g.pending, func(p lease.Lease) bool { return p.ID == le.ID }); i >= 0 {
 			g.pending[i] = now
 		}
 		return

@@ -33,7 +33,7 @@ type world struct {
 }
 
 // crashing runs f like a process that may die in a call of IAM.
-func (w *world) crashing(f func() error) (err error, died bool) {
+func (w *world) crashing(f func() error) (died bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			if _, ok := p.(crash); !ok {
@@ -42,10 +42,10 @@ func (w *world) crashing(f func() error) (err error, died bool) {
 			died = true
 		}
 	}()
-	return f(), false
+	return false, f()
 }
 
-func (w *world) fail(call, _ string) (before, after error) {
+func (w *world) fail(_, _ string) (before, after error) {
 	if w.after > 0 {
 		w.after--
 		return nil, nil
@@ -127,7 +127,7 @@ func (w *world) refresh(t *rapid.T) {
 func (w *world) cleanup(*rapid.T) {
 	j := w.pick()
 	j.ended = true
-	err, died := w.crashing(func() error { _, err := w.r.Revoke(w.ctx(), j.id); return err })
+	died, err := w.crashing(func() error { _, err := w.r.Revoke(w.ctx(), j.id); return err })
 	if died {
 		w.r = w.revoker(Options{MaxChars: w.r.maxChars})
 		return
@@ -152,7 +152,7 @@ func (w *world) sweep(t *rapid.T) {
 		}
 	}
 	var rep Report
-	err, died := w.crashing(func() (err error) {
+	died, err := w.crashing(func() (err error) {
 		rep, err = w.r.Sweep(w.ctx(), SweepOptions{Limit: limit, All: rapid.Bool().Draw(t, "all")})
 		return err
 	})
@@ -164,7 +164,8 @@ func (w *world) sweep(t *rapid.T) {
 		return
 	}
 	for _, j := range w.jobs {
-		if !j.issued || !w.now.Before(j.expires) || !j.late && !(j.ended && j.boot == w.l.Host().BootID) {
+		gone := j.late || j.ended && j.boot == w.l.Host().BootID
+		if !j.issued || !gone || !w.now.Before(j.expires) {
 			continue
 		}
 		le, getErr := w.l.Get(j.id)

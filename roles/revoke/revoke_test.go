@@ -244,7 +244,7 @@ func TestAnAnswerIsRecordedThoughTheCallerGaveUp(t *testing.T) {
 	b := newBench(t)
 	le, other := b.lend(roleA, time.Hour), b.lend(roleB, time.Hour)
 	ctx, cancel := context.WithCancel(b.ctx())
-	b.cloud.fail = func(call, _ string) (error, error) { cancel(); return nil, nil }
+	b.cloud.fail = func(_, _ string) (error, error) { cancel(); return nil, nil }
 	_, err := b.r.Revoke(ctx, le.ID, other.ID)
 	if err == nil || b.get(le.ID).State != lease.Denied || b.get(other.ID).State != lease.Unrevoked {
 		t.Errorf("%v, %s and %s", err, b.get(le.ID).State, b.get(other.ID).State)

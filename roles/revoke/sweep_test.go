@@ -96,7 +96,7 @@ func TestNothingIsForgottenWhileAWSsClockIsUnknown(t *testing.T) {
 func TestALeaseThatWasNeverDeniedLapsesVisibly(t *testing.T) {
 	b := newBench(t)
 	le := b.lend(roleA, time.Hour)
-	b.cloud.fail = func(call, _ string) (error, error) { return errDenied, nil }
+	b.cloud.fail = func(_, _ string) (error, error) { return errDenied, nil }
 	if _, err := b.r.Revoke(b.ctx(), le.ID); err == nil {
 		t.Fatal("no error")
 	}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"net/url"
 	"os"
 	"os/exec"
 	"slices"

@@ -2,7 +2,6 @@ package shell
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -106,12 +105,17 @@ func (g *cgroup) members() []int {
 	if g == nil || g.empty() {
 		return nil
 	}
+	root, err := os.OpenRoot(g.path)
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
 	var pids []int
-	_ = filepath.WalkDir(g.path, func(path string, d fs.DirEntry, err error) error {
+	_ = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "cgroup.procs" {
 			return nil //nolint:nilerr // a group may go away meanwhile
 		}
-		b, _ := os.ReadFile(path)
+		b, _ := root.ReadFile(path)
 		for field := range strings.FieldsSeq(string(b)) {
 			if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
 				pids = append(pids, pid)
@@ -136,6 +140,3 @@ func (g *cgroup) remove() {
 		_ = os.Remove(g.path)
 	}
 }
-
-// String names the group for messages.
-func (g *cgroup) String() string { return fmt.Sprintf("cgroup %s", g.path) }

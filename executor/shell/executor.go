@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -16,10 +17,14 @@ import (
 var _ executor.Executor = (*Executor)(nil)
 
 // Executor runs the scripts of one job with a shell on this host.
-type Executor struct{ plan Plan }
+type Executor struct {
+	plan Plan
+	// group opens the job's cgroup; it fails on a host that has none to give.
+	group func(marker string) (*cgroup, error)
+}
 
 // New makes an executor of a plan. It does no I/O.
-func New(p Plan) *Executor { return &Executor{plan: p} }
+func New(p Plan) *Executor { return &Executor{plan: p, group: openCgroup} }
 
 // Prepare ends what earlier jobs of the same user have left running, and makes
 // the job's directories with its owner and mode 0700.
@@ -78,7 +83,7 @@ func (e *Executor) Guarantee() string {
 	if !e.plan.SwitchUser {
 		return "subreaper"
 	}
-	group, err := openCgroup(e.plan.marker())
+	group, err := e.group(e.plan.marker())
 	if err != nil {
 		return "own uid"
 	}
@@ -105,11 +110,20 @@ func (p Plan) grace() time.Duration {
 }
 
 func (p Plan) credential() *syscall.Credential {
-	c := &syscall.Credential{Uid: uint32(p.UID), Gid: uint32(p.GID)}
+	c := &syscall.Credential{Uid: kernelID(p.UID), Gid: kernelID(p.GID)}
 	for _, g := range p.Groups {
-		c.Groups = append(c.Groups, uint32(g))
+		c.Groups = append(c.Groups, kernelID(g))
 	}
 	return c
+}
+
+// kernelID turns an id that NewPlan has read as 31 bits into the kernel's type;
+// any other becomes one that setuid and setgid refuse.
+func kernelID(id int) uint32 {
+	if id < 0 || id > math.MaxInt32 {
+		return math.MaxUint32
+	}
+	return uint32(id)
 }
 
 // check refuses a plan that cannot be what NewPlan made.

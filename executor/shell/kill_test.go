@@ -14,11 +14,11 @@ import (
 // killedStage runs a script in a run stage of its own, kills that stage with
 // SIGKILL once the script has written its pid and that of an escaped process,
 // and returns the two.
-func killedStage(t *testing.T, p Plan, escape string) (shellPID, escaped int) {
+func killedStage(t *testing.T, p Plan, escape string, env ...string) (shellPID, escaped int) {
 	t.Helper()
 	pidfile := filepath.Join(p.Home, "pid")
 	text := "PIDFILE=" + pidfile + "; export PIDFILE\n" + escape + untilThere + "echo $$ > $PIDFILE.shell; echo ready; sleep 1000"
-	cmd := helperCommand(t, "run", p, "SHELL_TEST_SCRIPT="+script(t, text).Path)
+	cmd := helperCommand(t, "run", p, append(env, "SHELL_TEST_SCRIPT="+script(t, text).Path)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -70,10 +70,20 @@ func TestCleanupEndsWhatAKilledStageLeft(t *testing.T) {
 	})
 }
 
+func TestWithoutACgroupCleanupEndsWhatAKilledStageLeft(t *testing.T) {
+	bothPlans(t, func(t *testing.T, p Plan) {
+		_, escaped := killedStage(t, p, escapes()["double fork"], "SHELL_TEST_NO_CGROUP=1")
+		if err := New(p).Cleanup(context.Background()); err != nil {
+			t.Error(err)
+		}
+		mustBeGone(t, escaped)
+	})
+}
+
 func TestTheOwnUserAloneTellsWhatAKilledStageLeft(t *testing.T) {
 	p := newUserPlan(t)
 	p.Grace = 300 * time.Millisecond
-	_, escaped := killedStage(t, p, escapes()["no environment"])
+	_, escaped := killedStage(t, p, escapes()["no environment"], "SHELL_TEST_NO_CGROUP=1")
 	if err := p.endStrays(p.orphans); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +93,7 @@ func TestTheOwnUserAloneTellsWhatAKilledStageLeft(t *testing.T) {
 func TestTheNextJobOfTheUserEndsWhatIsLeft(t *testing.T) {
 	p := newUserPlan(t)
 	p.Grace = 300 * time.Millisecond
-	_, escaped := killedStage(t, p, escapes()["no environment"])
+	_, escaped := killedStage(t, p, escapes()["no environment"], "SHELL_TEST_NO_CGROUP=1")
 	next := p
 	next.LeaseID = "next job"
 	if err := New(next).Prepare(t.Context()); err != nil {

@@ -45,7 +45,11 @@ func helper(do string) error {
 	switch do {
 	case "run":
 		s := executor.Script{Path: os.Getenv("SHELL_TEST_SCRIPT"), SubStage: "build_script"}
-		return New(p).Run(context.Background(), s, nil, os.Stdout)
+		e := New(p)
+		if os.Getenv("SHELL_TEST_NO_CGROUP") != "" {
+			e = noCgroup(p)
+		}
+		return e.Run(context.Background(), s, nil, os.Stdout)
 	case "metadata":
 		l, err := net.Listen("tcp", "169.254.169.254:80")
 		if err != nil {
@@ -155,10 +159,29 @@ func script(t testing.TB, text string) executor.Script {
 	return executor.Script{Path: path, SubStage: "build_script"}
 }
 
+// noCgroup is an executor as on a host that has no cgroup to give.
+func noCgroup(p Plan) *Executor {
+	e := New(p)
+	e.group = func(string) (*cgroup, error) { return nil, errors.New("none here") }
+	return e
+}
+
+// onBothHosts runs a test with what the host has, and without cgroups.
+func onBothHosts(t *testing.T, p Plan, test func(t *testing.T, e *Executor)) {
+	t.Helper()
+	t.Run("as it is", func(t *testing.T) { test(t, New(p)) })
+	t.Run("no cgroup", func(t *testing.T) { test(t, noCgroup(p)) })
+}
+
 func run(t testing.TB, p Plan, text string, env ...string) (string, error) {
 	t.Helper()
+	return runOn(t, New(p), text, env...)
+}
+
+func runOn(t testing.TB, e *Executor, text string, env ...string) (string, error) {
+	t.Helper()
 	var out bytes.Buffer
-	err := New(p).Run(context.Background(), script(t, text), env, &out)
+	err := e.Run(context.Background(), script(t, text), env, &out)
 	return out.String(), err
 }
 

@@ -14,6 +14,8 @@ import (
 type process struct {
 	pid, ppid int
 	state     byte
+	group     int // process group
+	session   int
 	start     uint64 // clock ticks since boot: with pid it names one process for ever
 }
 
@@ -52,16 +54,36 @@ func readProcess(pid int) (process, bool) {
 		return process{}, false
 	}
 	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	const state, ppid, start = 0, 1, 19 // fields 3, 4 and 22 of proc_pid_stat(5)
+	const state, ppid, group, session, start = 0, 1, 2, 3, 19 // fields 3 to 6 and 22 of proc_pid_stat(5)
 	if len(f) <= start {
 		return process{}, false
 	}
 	parent, err1 := strconv.Atoi(f[ppid])
-	ticks, err2 := strconv.ParseUint(f[start], 10, 64)
-	if err1 != nil || err2 != nil {
+	pgrp, err2 := strconv.Atoi(f[group])
+	sid, err3 := strconv.Atoi(f[session])
+	ticks, err4 := strconv.ParseUint(f[start], 10, 64)
+	if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
 		return process{}, false
 	}
-	return process{pid: pid, ppid: parent, state: f[state][0], start: ticks}, true
+	return process{pid: pid, ppid: parent, state: f[state][0], group: pgrp, session: sid, start: ticks}, true
+}
+
+// childrenOf are the children of a process's first thread, of our own process
+// its orphans too; nil where the kernel does not tell. It is far quicker than
+// the whole table.
+func childrenOf(pid int) []int {
+	name := strconv.Itoa(pid)
+	b, err := os.ReadFile("/proc/" + name + "/task/" + name + "/children")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for field := range strings.FieldsSeq(string(b)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // userOf is the real user of a process.
@@ -121,11 +143,22 @@ func (p process) signal(sigs ...unix.Signal) {
 		}
 		return
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if now, ok := readProcess(p.pid); !ok || now.start != p.start {
 		return
 	}
 	for _, sig := range sigs {
 		_ = unix.PidfdSendSignal(fd, sig, nil, 0)
+	}
+}
+
+// kill sends SIGKILL to the process, and to its whole group where it has left
+// this process's session: a session holds only what descends from its first
+// process. The kernel ends a group at once, with what it is just forking.
+func (p process) kill() {
+	p.signal(unix.SIGKILL)
+	own, err := unix.Getsid(0)
+	if err == nil && p.session != own && p.session > 1 && p.group > 1 {
+		_ = unix.Kill(-p.group, unix.SIGKILL)
 	}
 }

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,31 +25,35 @@ func probeRecord(uid int, addrs []string) record {
 	return record{name: strconv.Itoa(uid), text: text}
 }
 
-func (r record) file(stateDir string) string { return filepath.Join(stateDir, "metadata", r.name) }
-
 func (r record) holds(stateDir string) bool {
-	if r.name == "" {
+	dir, err := os.OpenRoot(stateDir)
+	if err != nil || r.name == "" {
 		return false
 	}
-	b, err := os.ReadFile(r.file(stateDir))
+	defer dir.Close()
+	b, err := dir.ReadFile(r.file())
 	return err == nil && string(b) == r.text
 }
+
+func (r record) file() string { return filepath.Join("metadata", r.name) }
 
 // keep writes the record, whole or not at all. Without it the next job only
 // tries again, so a failure is nobody's concern.
 func (r record) keep(stateDir string) {
-	if r.name == "" || os.MkdirAll(filepath.Join(stateDir, "metadata"), 0o700) != nil {
+	dir, err := os.OpenRoot(stateDir)
+	if err != nil || r.name == "" {
 		return
 	}
-	tmp, err := os.CreateTemp(filepath.Join(stateDir, "metadata"), ".new-*")
-	if err != nil {
+	defer dir.Close()
+	if err := dir.Mkdir("metadata", 0o700); err != nil && !os.IsExist(err) {
 		return
 	}
-	_, err = tmp.WriteString(r.text)
-	if cerr := tmp.Close(); err == nil && cerr == nil {
-		err = os.Rename(tmp.Name(), r.file(stateDir))
+	tmp := filepath.Join("metadata", ".new-"+rand.Text())
+	err = dir.WriteFile(tmp, []byte(r.text), 0o600)
+	if err == nil {
+		err = dir.Rename(tmp, r.file())
 	}
 	if err != nil {
-		_ = os.Remove(tmp.Name())
+		_ = dir.Remove(tmp)
 	}
 }

@@ -62,9 +62,11 @@ func (e *Executor) wait(ctx context.Context, cmd *exec.Cmd, t *tree, pipe *outpu
 		close(mainDone)
 	}()
 	stopReaping := reapStale()
+	cancelled := false
 	select {
 	case <-mainDone:
 	case <-ctx.Done():
+		cancelled = true
 	}
 	endErr := t.end(e.plan.grace(), mainDone)
 	stopReaping()
@@ -74,8 +76,8 @@ func (e *Executor) wait(ctx context.Context, cmd *exec.Cmd, t *tree, pipe *outpu
 		return fault.New(fault.Internal, "end processes of", subStage, errors.Join(endErr, context.Cause(ctx)), "")
 	}
 	<-mainDone
-	if ended := stopped(ctx, cmd.ProcessState); ended != nil {
-		return fmt.Errorf("run %s: %w", subStage, ended)
+	if cancelled || signalledWith(ctx, cmd.ProcessState) {
+		return fmt.Errorf("run %s: %w", subStage, context.Cause(ctx))
 	}
 	if copyErr != nil {
 		return fmt.Errorf("run %s: %w", subStage, copyErr)
@@ -83,21 +85,20 @@ func (e *Executor) wait(ctx context.Context, cmd *exec.Cmd, t *tree, pipe *outpu
 	return outcome(cmd.ProcessState, waitErr, subStage)
 }
 
-// stopped is ctx's cause if that is what ended the script. The runner signals
-// the whole process group, so the shell may be dead of the same signal before
+// signalledWith says whether the shell died of the signal that also ends ctx:
+// the runner signals the whole process group, so the shell may be dead before
 // this process has noticed its own.
-func stopped(ctx context.Context, state *os.ProcessState) error {
-	status, _ := state.Sys().(syscall.WaitStatus)
-	if status.Signaled() && slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, status.Signal()) {
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
+func signalledWith(ctx context.Context, state *os.ProcessState) bool {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() || !slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, status.Signal()) {
+		return false
 	}
-	if ctx.Err() != nil && !(status.Exited() && status.ExitStatus() == 0) {
-		return context.Cause(ctx)
+	select {
+	case <-ctx.Done():
+		return true
+	case <-time.After(time.Second):
+		return false
 	}
-	return nil
 }
 
 func outcome(state *os.ProcessState, waitErr error, subStage string) error {
@@ -152,7 +153,7 @@ func (e *Executor) startShell(script executor.Script, env []string, pipe *os.Fil
 
 // startIn starts the shell in the job's cgroup where there is one to be had.
 func (e *Executor) startIn(cmd *exec.Cmd, t *tree) error {
-	group, err := openCgroup(e.plan.marker())
+	group, err := e.group(e.plan.marker())
 	if err == nil {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, group.fd()
 		if err := running.start(cmd); err == nil {

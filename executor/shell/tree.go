@@ -25,8 +25,9 @@ type tree struct {
 	reaped bool   // the shell has ended and was waited for
 	marker string // "ENVROLE_JOB=..."
 	group  *cgroup
-	orphan map[int]bool // pids that were adopted alive, to be waited for
-	quiet  int          // looks in a row that found nothing
+	orphan map[int]bool     // pids that were adopted alive, to be waited for
+	quiet  int              // looks in a row that found nothing
+	ended  map[process]bool // children that had ended at the last look
 	// strays finds more roots, for cleanup; nil in a run.
 	strays func(table map[int]process) map[int]bool
 }
@@ -37,28 +38,28 @@ type tree struct {
 func (t *tree) end(grace time.Duration, mainDone <-chan struct{}) error {
 	told := map[process]bool{}
 	gone, err := t.until(grace, mainDone, func(p process) {
-		p.state, p.ppid = 0, 0
-		if !told[p] {
-			told[p] = true
+		one := process{pid: p.pid, start: p.start}
+		if !told[one] {
+			told[one] = true
 			p.signal(unix.SIGTERM, unix.SIGCONT) // a stopped one could not hear the first
 		}
-	})
+	}, func() {})
 	if gone || err != nil {
 		return err
 	}
 	gone, err = t.until(killBound, mainDone, func(p process) {
 		t.group.kill()
-		p.signal(unix.SIGKILL)
-	})
+		p.kill()
+	}, t.chase)
 	if err == nil && !gone {
 		err = errors.New("processes of the job are left that cannot be killed")
 	}
 	return err
 }
 
-// until calls act for each process of the tree, again and again, until none is
-// left (true) or the time is over (false).
-func (t *tree) until(bound time.Duration, mainDone <-chan struct{}, act func(process)) (bool, error) {
+// until calls act for each process of the tree, and then after, again and again,
+// until none is left (true) or the time is over (false).
+func (t *tree) until(bound time.Duration, mainDone <-chan struct{}, act func(process), after func()) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
@@ -71,6 +72,7 @@ func (t *tree) until(bound time.Duration, mainDone <-chan struct{}, act func(pro
 		if gone || err != nil {
 			return gone, err
 		}
+		after()
 		select {
 		case <-ctx.Done():
 			return false, nil
@@ -83,9 +85,10 @@ func (t *tree) until(bound time.Duration, mainDone <-chan struct{}, act func(pro
 // left, the shell included until it has been waited for.
 //
 // The process table cannot be read in one instant: of a parent that ends and a
-// child that begins meanwhile, neither may be in it. So an empty look counts
-// only if the table hangs together, and twice. That this process has no child at
-// all is certain at once, because any orphan would be one.
+// child that begins meanwhile, neither may be in it alive. So an empty look
+// counts only if no orphan has ended since the look before, and it takes two.
+// That this process has no child at all is certain at once, because any orphan
+// would be one.
 func (t *tree) look(act func(process)) (gone bool, err error) {
 	running.mu.Lock()
 	defer running.mu.Unlock()
@@ -96,7 +99,11 @@ func (t *tree) look(act func(process)) (gone bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if t.each(table, act) > 0 || torn(table) || !t.group.empty() {
+	mend(table)
+	ended := endedChildren(table)
+	moved := !maps.Equal(ended, t.ended)
+	t.ended = ended
+	if t.each(table, act) > 0 || moved || !t.group.empty() {
 		t.quiet = 0
 		return false, nil
 	}
@@ -126,15 +133,31 @@ func (t *tree) each(table map[int]process, act func(process)) int {
 	return count
 }
 
-// torn says whether a process's parent is missing in the table: it ended while
-// the table was read. (Parents outside of this pid namespace are number 0.)
-func torn(table map[int]process) bool {
+// endedChildren are the children of this process that have ended and that it
+// may not wait for, or not yet.
+func endedChildren(table map[int]process) map[process]bool {
+	ended := map[process]bool{}
 	for _, p := range table {
-		if _, ok := table[p.ppid]; p.ppid != 0 && !ok {
-			return true
+		if p.ppid == os.Getpid() && p.zombie() {
+			ended[p] = true
 		}
 	}
-	return false
+	return ended
+}
+
+// mend looks again at processes whose parent is missing in the table because it
+// ended while the table was read: they have got another one since, maybe this
+// process. (Parents outside of this pid namespace are number 0.)
+func mend(table map[int]process) {
+	for pid, p := range table {
+		for p.ppid != 0 && table[p.ppid].pid == 0 {
+			now, ok := readProcess(pid)
+			if !ok || now.ppid == p.ppid {
+				break
+			}
+			p, table[pid] = now, now
+		}
+	}
 }
 
 // roots are the processes from which the rest of the tree descends.

@@ -21,12 +21,12 @@ func WritableBy(path string, uid int, groups []int) (why string, err error) {
 	if !filepath.IsAbs(path) {
 		return "", fmt.Errorf("%q is not absolute", path)
 	}
-	u := accessor{uid: uint32(uid), groups: groups}
+	u := accessor{uid: uid, groups: groups}
 	return u.walk(filepath.Clean(path), 0)
 }
 
 type accessor struct {
-	uid    uint32
+	uid    int
 	groups []int
 }
 
@@ -61,7 +61,7 @@ func (u accessor) walk(path string, links int) (string, error) {
 			}
 			return u.walk(filepath.Join(append([]string{target}, names[i:]...)...), links+1)
 		}
-		if st.Uid == u.uid {
+		if int(st.Uid) == u.uid {
 			return here + " belongs to that user", nil
 		}
 		if i == len(names) && u.mayWrite(here, st) {
@@ -79,7 +79,7 @@ func (u accessor) replaceable(here string, above unix.Stat_t, entry *unix.Stat_t
 	if !u.mayWrite(dir, above) {
 		return ""
 	}
-	if above.Mode&unix.S_ISVTX != 0 && entry != nil && entry.Uid != u.uid {
+	if above.Mode&unix.S_ISVTX != 0 && entry != nil && int(entry.Uid) != u.uid {
 		return "" // sticky: only its owner may remove or rename it
 	}
 	return fmt.Sprintf("directory %s may be written by that user (mode %04o)", dir, above.Mode&0o7777)
@@ -88,7 +88,7 @@ func (u accessor) replaceable(here string, above unix.Stat_t, entry *unix.Stat_t
 // mayWrite goes by mode and groups, not by order: a mode that forbids a group
 // what it grants to all others is not relied on.
 func (u accessor) mayWrite(path string, st unix.Stat_t) bool {
-	if st.Uid == u.uid || st.Mode&0o002 != 0 {
+	if int(st.Uid) == u.uid || st.Mode&0o002 != 0 {
 		return true
 	}
 	if st.Mode&0o020 == 0 {

@@ -65,9 +65,9 @@ func check(con console, strict bool) (int, error) {
 		for _, w := range conf.Warnings {
 			fmt.Fprintf(con.out, "warning: %s\n", w)
 		}
-		fmt.Fprintf(con.out, "%s: usable, %d rules, %d warnings\n", con.config, res.Rules, len(res.Warnings))
+		fmt.Fprintf(con.out, "%s: usable; rules: %d, warnings: %d\n", con.config, res.Rules, len(res.Warnings))
 	} else {
-		fmt.Fprintf(con.out, "%s: %d problems, not usable\n", con.config, len(problems))
+		fmt.Fprintf(con.out, "%s: not usable; problems: %d\n", con.config, len(problems))
 	}
 	return code, nil
 }

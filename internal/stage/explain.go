@@ -22,17 +22,17 @@ func Explain(w io.Writer, err error) {
 	case fault.Internal:
 		prefix += "failed: "
 	}
-	fmt.Fprintln(w, prefix+Printable(err.Error()))
+	// Only the first line is EnvRole's own to begin: a name with a line break
+	// must not fake another.
+	fmt.Fprintln(w, prefix+strings.ReplaceAll(Printable(err.Error()), "\n", "\n  "))
 	if help := fault.HelpOf(err); help != "" {
-		for line := range strings.Lines(help) {
-			fmt.Fprintln(w, "  "+Printable(strings.TrimRight(line, "\n")))
-		}
+		fmt.Fprintln(w, "  "+strings.ReplaceAll(Printable(help), "\n", "\n  "))
 	}
 }
 
 // Say prints one calm line into the job's log.
 func Say(w io.Writer, format string, args ...any) {
-	fmt.Fprintln(w, "envrole: "+Printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(w, "envrole: "+strings.ReplaceAll(Printable(fmt.Sprintf(format, args...)), "\n", " "))
 }
 
 // Printable replaces control characters, which names and answers from outside

@@ -1,0 +1,85 @@
+package handover
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"envrole/roles/seal"
+)
+
+func state() State {
+	return State{JobID: 7, Deadline: time.Unix(2e9, 0).UTC(), Session: &Session{
+		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: "top+secret/key", SessionToken: "tok==en", Environment: "production",
+		Expiration: time.Date(2026, 11, 22, 21, 0, 0, 5e8, time.FixedZone("CET", 3600)), Region: "eu-central-1",
+	}}
+}
+
+func TestOnlyTheKeyAndTheLeaseOpenIt(t *testing.T) {
+	key, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob, err := Seal(key, "lease-a", state())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(blob), "secret") || strings.Contains(string(blob), "production") {
+		t.Error("the blob shows its content")
+	}
+	got, err := Open(key, "lease-a", blob)
+	if err != nil || got.Session == nil || got.Session.SecretAccessKey != "top+secret/key" || got.JobID != 7 {
+		t.Fatalf("round trip: %v", err)
+	}
+	other, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, open := range map[string]func() error{
+		"another key":   func() error { _, err := Open(other, "lease-a", blob); return err },
+		"another lease": func() error { _, err := Open(key, "lease-b", blob); return err },
+		"a cut blob":    func() error { _, err := Open(key, "lease-a", blob[:len(blob)-1]); return err },
+		"nothing":       func() error { _, err := Open(key, "lease-a", nil); return err },
+	} {
+		if err := open(); !errors.Is(err, seal.ErrOpen) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestANewerFormatIsNotMisread(t *testing.T) {
+	key, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob, err := key.Seal([]byte(`{"version":2,"job_id":7}`), "lease-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(key, "lease-a", blob); !errors.Is(err, seal.ErrVersion) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestASessionPrintsNothing(t *testing.T) {
+	s := state()
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		for _, text := range []string{fmt.Sprintf(verb, *s.Session), fmt.Sprintf(verb, s.Session), fmt.Sprintf(verb, s)} {
+			if strings.Contains(text, "secret") || strings.Contains(text, "tok==en") || strings.Contains(text, "746f6b") {
+				t.Errorf("%s prints %s", verb, text)
+			}
+		}
+	}
+}
+
+func TestTheExpirationIsUTCWithZ(t *testing.T) {
+	found := false
+	for _, kv := range state().Session.Env() {
+		found = found || kv == "AWS_CREDENTIAL_EXPIRATION=2026-11-22T20:00:00Z"
+	}
+	if !found {
+		t.Errorf("environment: want AWS_CREDENTIAL_EXPIRATION=2026-11-22T20:00:00Z")
+	}
+}

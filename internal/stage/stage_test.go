@@ -1,0 +1,77 @@
+package stage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"envrole/executor/job"
+	"envrole/roles/fault"
+)
+
+func TestOneFunctionTurnsErrorsIntoExitCodes(t *testing.T) {
+	runner := job.StageEnv{BuildFailure: 11, SystemFailure: 22}
+	for _, tc := range []struct {
+		err  error
+		code int
+	}{
+		{nil, 0},
+		{errors.New("unclassified"), 22},
+		{fault.New(fault.Refused, "x", "", nil, ""), 11},
+		{fault.New(fault.Permanent, "x", "", nil, ""), 11},
+		{fault.New(fault.Passing, "x", "", nil, ""), 22},
+		{fault.New(fault.Internal, "x", "", nil, ""), 22},
+		{fmt.Errorf("wrapped: %w", fault.New(fault.Refused, "x", "", nil, "")), 11},
+		{&ScriptFailure{Code: 42}, 11},
+		{fmt.Errorf("wrapped: %w", &ScriptFailure{Code: 42}), 11},
+	} {
+		if got := ExitCode(tc.err, runner); got != tc.code {
+			t.Errorf("%v: code %d, want %d", tc.err, got, tc.code)
+		}
+	}
+}
+
+func TestWhatIsPrintedCannotMoveTheCursor(t *testing.T) {
+	var out bytes.Buffer
+	Explain(&out, fault.New(fault.Refused, "read name", "", errors.New("a\x1b[2Jb\rc\u202ed\u0085e"), "do\nthis\x1b]0;x\a"))
+	for _, bad := range []string{"\x1b", "\r", "\u202e", "\u0085", "\a"} {
+		if strings.Contains(out.String(), bad) {
+			t.Errorf("%q comes through: %q", bad, out.String())
+		}
+	}
+	want := "envrole: refused: read name: a\uFFFD[2Jb\uFFFDc\uFFFDd\uFFFDe\n  do\n  this\uFFFD]0;x\uFFFD\n"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+// A line break in a name must not start a line that looks like EnvRole's own.
+func TestALineBreakInANameFakesNoLine(t *testing.T) {
+	var out bytes.Buffer
+	Say(&out, "no role: %s", "x\nenvrole: environment \"production\", proven")
+	if strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestReadHandedWantsTheConfigStage(t *testing.T) {
+	for _, name := range []string{EnvLease, EnvKey, EnvState, EnvOwner} {
+		t.Setenv(name, "")
+	}
+	_, err := ReadHanded()
+	if fault.ClassOf(err) != fault.Permanent || !strings.Contains(fault.HelpOf(err), "config_exec") {
+		t.Errorf("got %v", err)
+	}
+	t.Setenv(EnvLease, "../../etc/passwd")
+	t.Setenv(EnvKey, "c2VjcmV0LWtleS10aGF0LWlzLW5vdC0zMi1ieXRlcw")
+	t.Setenv(EnvState, "/var/lib/envrole")
+	if _, err = ReadHanded(); err == nil || strings.Contains(err.Error(), "etc/passwd") {
+		t.Errorf("a path as lease id: %v", err)
+	}
+	t.Setenv(EnvLease, "aaaaaaaaaaaaaaaaaaaaaaaaaa")
+	if _, err = ReadHanded(); err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
+		t.Errorf("a bad key: %v", err)
+	}
+}

@@ -61,14 +61,15 @@ vuln: ## govulncheck; says loudly when its database is out of reach
 
 ci: vet lint test race e2e fuzz vuln demo ## everything that CI runs
 
-install: build ## install binaries, example configuration and units under DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/envrole
+install: build ## install binaries, docs, example configuration and units under DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/envrole $(DESTDIR)$(PREFIX)/share/doc/envrole
 	install -m 0755 $(addprefix $(BIN)/,$(BINARIES)) $(DESTDIR)$(PREFIX)/bin/
-	install -m 0644 config.example.toml packaging/* $(DESTDIR)$(PREFIX)/share/envrole/
+	install -m 0644 config.example.toml $(filter-out %_test.go,$(wildcard packaging/*)) $(DESTDIR)$(PREFIX)/share/envrole/
+	install -m 0644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/envrole/
 
 uninstall: ## remove what install put there
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(BINARIES))
-	rm -rf $(DESTDIR)$(PREFIX)/share/envrole
+	rm -rf $(DESTDIR)$(PREFIX)/share/envrole $(DESTDIR)$(PREFIX)/share/doc/envrole
 
 tools: ## install the linters at their pinned versions
 	$(GO) install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)

@@ -73,8 +73,7 @@ func run(ctx context.Context, call stage.Call) (err error) {
 			return p.refused(err)
 		}
 	} else {
-		p.tellNoRole(decision)
-		if err := p.audit(audit.NoRole, audit.Fields{"reason": decision.Why}); err != nil {
+		if err := p.withoutRole(decision); err != nil {
 			return err
 		}
 	}

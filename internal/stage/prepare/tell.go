@@ -10,9 +10,14 @@ import (
 	"envrole/roles/session"
 )
 
-// tellNoRole says in the job's log why there is no role.
-func (p *preparation) tellNoRole(d roles.Decision) {
+// withoutRole says in the job's log why there is no role. The audit log has it
+// only for a job that claims an environment: most jobs never do.
+func (p *preparation) withoutRole(d roles.Decision) error {
 	stage.Say(p.call.Stdout, "no role: %s", d.Why)
+	if names := p.payload.Claims().Names; len(names) > 0 {
+		return p.audit(audit.NoRole, audit.Fields{"reason": d.Why, "claimed": names})
+	}
+	return nil
 }
 
 // tellLent says in the job's log what the job was lent.

@@ -32,7 +32,7 @@ func writeAtomic(path string, content []byte, d durability) (err error) {
 	defer func() {
 		if err != nil {
 			_ = f.Close()
-			_ = os.Remove(f.Name()) //nolint:gosec // below the state directory; ids were checked by ValidID
+			_ = os.Remove(f.Name())
 		}
 	}()
 	if _, err = f.Write(content); err != nil {
@@ -46,7 +46,7 @@ func writeAtomic(path string, content []byte, d durability) (err error) {
 	if err = f.Close(); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil { //nolint:gosec // below the state directory; ids were checked by ValidID
+	if err = os.Rename(f.Name(), path); err != nil {
 		return err
 	}
 	if d >= durable {
@@ -60,7 +60,7 @@ func writeAtomic(path string, content []byte, d durability) (err error) {
 }
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the state directory or one below it
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

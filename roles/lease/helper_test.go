@@ -3,6 +3,7 @@ package lease
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,12 @@ const helperEnv = "ENVROLE_LEASE_TEST_HELPER"
 
 func TestMain(m *testing.M) {
 	if what := os.Getenv(helperEnv); what != "" {
-		if err := helper(what, os.Args[1:]); err != nil {
+		var args []string
+		err := json.NewDecoder(os.NewFile(3, "arguments")).Decode(&args)
+		if err == nil {
+			err = helper(what, args)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -110,8 +116,19 @@ func child(t *testing.T, what string, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = append(os.Environ(), helperEnv+"="+what)
+	// Arguments come by a pipe, which holds them until the child reads.
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.NewEncoder(w).Encode(args); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	t.Cleanup(func() { _ = r.Close() })
+	cmd.ExtraFiles = []*os.File{r}
 	cmd.Stderr = os.Stderr
 	return cmd
 }

@@ -50,10 +50,10 @@ func TestAChainSurvivesItsText(t *testing.T) {
 // The stages are wrapped in scripts that die with them; the test plays the runner.
 func TestTheOwnerIsTheProcessThatOutlivesAStage(t *testing.T) {
 	wrapped := func(what string, args ...string) string {
-		cmd := child(t, what)
+		cmd := child(t, what, args...)
 		// Two shells deep, and nothing is exec'ed in place.
 		script := `sh -c '"$@"; exit $?' sh "$@"; exit $?`
-		cmd.Args = append([]string{"sh", "-c", script, "sh", cmd.Path}, args...)
+		cmd.Args = []string{"sh", "-c", script, "sh", cmd.Path}
 		sh, err := exec.LookPath("sh")
 		if err != nil {
 			t.Fatal(err)

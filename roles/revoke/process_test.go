@@ -26,7 +26,12 @@ const helperEnv = "ENVROLE_REVOKE_TEST_HELPER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(helperEnv) != "" {
-		if err := cleanup(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
+		var args []string
+		err := json.NewDecoder(os.NewFile(3, "arguments")).Decode(&args)
+		if err == nil {
+			err = cleanup(args[0], args[1], args[2:])
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -51,8 +56,19 @@ func child(t *testing.T, dir, url string, ids ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, append([]string{dir, url}, ids...)...)
+	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = append(os.Environ(), helperEnv+"=1")
+	// Arguments come by a pipe, which holds them until the child reads.
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.NewEncoder(w).Encode(append([]string{dir, url}, ids...)); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	t.Cleanup(func() { _ = r.Close() })
+	cmd.ExtraFiles = []*os.File{r}
 	return cmd
 }
 

@@ -115,7 +115,7 @@ func TestEveryWordOfIAMHasItsClass(t *testing.T) {
 		"unknown":       {failing(400, "SomethingNew", "x"), fault.Permanent, nil, "", false},
 		"token expired": {failing(403, "ExpiredToken", ""), fault.Passing, nil, "", false},
 		"signature":     {failing(403, "SignatureDoesNotMatch", "The canonical string was "+token), fault.Permanent, nil, "", false},
-		"no AWS":        {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "proxy "+token, 502) }, fault.Passing, nil, "", true},
+		"no AWS":        {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "proxy "+token, http.StatusBadGateway) }, fault.Passing, nil, "", true},
 		"no answer":     {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, fault.Passing, nil, "proxy", true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,7 @@ func (r record) holds(stateDir string) bool {
 	if err != nil || r.name == "" {
 		return false
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	b, err := dir.ReadFile(r.file())
 	return err == nil && string(b) == r.text
 }
@@ -44,7 +44,7 @@ func (r record) keep(stateDir string) {
 	if err != nil || r.name == "" {
 		return
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	if err := dir.Mkdir("metadata", 0o700); err != nil && !os.IsExist(err) {
 		return
 	}

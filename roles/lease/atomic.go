@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const tempPrefix = ".tmp-"
@@ -23,7 +24,12 @@ const (
 
 // writeAtomic replaces path by a file of mode 0600 with the given content. A
 // reader sees the old file or the whole new one.
-func writeAtomic(path string, content []byte, d durability) (err error) {
+func writeAtomic(path string, content []byte, d durability) error {
+	return writeAtomicAt(path, content, d, time.Time{})
+}
+
+// writeAtomicAt is writeAtomic of a file with the given time, unless it is zero.
+func writeAtomicAt(path string, content []byte, d durability, at time.Time) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, tempPrefix+"*") // mode 0600
 	if err != nil {
@@ -37,6 +43,11 @@ func writeAtomic(path string, content []byte, d durability) (err error) {
 	}()
 	if _, err = f.Write(content); err != nil {
 		return err
+	}
+	if !at.IsZero() {
+		if err = os.Chtimes(f.Name(), at, at); err != nil { //nolint:gosec // as below
+			return err
+		}
 	}
 	if d >= whole {
 		if err = f.Sync(); err != nil {

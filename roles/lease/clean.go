@@ -69,7 +69,7 @@ func stale(e os.DirEntry) bool {
 
 // orphan: a lease is written before its blob, so a blob without one has lost it,
 // or belongs to a job that was lent nothing: that one is kept until the time
-// that KeepSealed set. A lease that cannot be read keeps its blob.
+// that WriteSealed set. A lease that cannot be read keeps its blob.
 func (l *Ledger) orphan(e os.DirEntry, now time.Time) bool {
 	if !ValidID(e.Name()) {
 		return false

@@ -98,7 +98,7 @@ func TestCleanRemovesOnlyWhatBelongsToNothing(t *testing.T) {
 	old := create(t, l)
 	orphan, newer := sample().ID, sample().ID
 	for _, id := range []string{le.ID, old.ID, orphan, newer} {
-		if err := l.WriteSealed(id, []byte("blob")); err != nil {
+		if err := l.WriteSealed(id, []byte("blob"), time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}

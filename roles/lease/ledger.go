@@ -16,7 +16,7 @@ const (
 	leasesDir  = "leases"  // <id>.json: the records
 	locksDir   = "locks"   // <id>.lock, <id>.hold, writer.lock
 	sealedDir  = "sealed"  // <id>: hand-over blobs
-	rolesDir   = "roles"   // <hash>: one lock a role, holding its ARN
+	rolesDir   = "roles"   // <hash>.lock: one lock a role; <hash>.arn: its ARN
 	writersDir = "writers" // <boot id>: the writer's name of that boot
 	marksDir   = "marks"   // small facts that other rooms keep
 )

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -202,7 +203,7 @@ func TestSealedBlobsAreReplacedAsAWhole(t *testing.T) {
 		t.Errorf("read before write = %v", err)
 	}
 	for _, blob := range []string{"first, and longer", "second"} {
-		if err := l.WriteSealed(id, []byte(blob)); err != nil {
+		if err := l.WriteSealed(id, []byte(blob), time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := l.ReadSealed(id); err != nil || string(got) != blob {
@@ -217,9 +218,43 @@ func TestSealedBlobsAreReplacedAsAWhole(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := l.WriteSealed(id, make([]byte, maxSealed+1)); err == nil {
+	if err := l.WriteSealed(id, make([]byte, maxSealed+1), time.Time{}); err == nil {
 		t.Error("an endless blob was written")
 	}
+}
+
+// A job that is lent nothing has no lease: only the blob's own time keeps it.
+func TestASweepNeverTakesTheBlobOfAJobWithoutALease(t *testing.T) {
+	l := open(t)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if _, err := l.Clean(t.Context(), time.Now()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	}()
+	for range 300 {
+		id := sample().ID
+		if err := l.WriteSealed(id, []byte("blob"), time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.ReadSealed(id); err != nil {
+			t.Fatalf("gone at once: %v", err)
+		}
+		if err := l.RemoveSealed(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	<-stopped
 }
 
 func TestRolesAreRemembered(t *testing.T) {

@@ -76,7 +76,7 @@ func TestHostileIdsNeverReachThePath(t *testing.T) {
 		_, expireErr := l.Expire(t.Context(), bad, func(Lease) error { return nil })
 		for op, err := range map[string]error{
 			"create": l.Create(t.Context(), le), "hold": holdErr, "get": getErr, "update": updateErr, "expire": expireErr,
-			"read sealed": readErr, "write sealed": l.WriteSealed(bad, []byte("x")), "remove sealed": l.RemoveSealed(bad),
+			"read sealed": readErr, "write sealed": l.WriteSealed(bad, []byte("x"), time.Time{}), "remove sealed": l.RemoveSealed(bad),
 		} {
 			if err == nil {
 				t.Errorf("%s %q succeeded", op, bad)
@@ -235,7 +235,7 @@ func TestDamagedRecordsAreReportedAndKept(t *testing.T) {
 func TestExpireAsksFirstAndLeavesNothing(t *testing.T) {
 	l := open(t)
 	le := create(t, l)
-	if err := l.WriteSealed(le.ID, []byte("blob")); err != nil {
+	if err := l.WriteSealed(le.ID, []byte("blob"), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	release, err := l.Hold(le.ID)

@@ -14,7 +14,11 @@ const maxSealed = 4 << 20
 // WriteSealed stores the encrypted hand-over of a lease's stages, mode 0600,
 // replacing an earlier one as a whole. It is not synced: after a power cut
 // there is no job left that could open it.
-func (l *Ledger) WriteSealed(id string, blob []byte) error {
+//
+// Until keep, Clean leaves the blob alone though there is no lease with its id:
+// the hand-over of a job that was lent nothing. The time is the file's own, set
+// before the file has its name, so that no sweep sees it without.
+func (l *Ledger) WriteSealed(id string, blob []byte, keep time.Time) error {
 	const op = "write sealed session"
 	if !ValidID(id) {
 		return badID(op)
@@ -22,7 +26,7 @@ func (l *Ledger) WriteSealed(id string, blob []byte) error {
 	if len(blob) > maxSealed {
 		return ioFault(op, id, fmt.Errorf("%d bytes are too many", len(blob)))
 	}
-	return ioFault(op, id, writeAtomic(l.path(sealedDir, id), blob, lossy))
+	return ioFault(op, id, writeAtomicAt(l.path(sealedDir, id), blob, lossy, keep))
 }
 
 // ReadSealed gives what WriteSealed stored; ErrNotFound if there is nothing.
@@ -49,14 +53,4 @@ func (l *Ledger) RemoveSealed(id string) error {
 		return nil
 	}
 	return ioFault(op, id, err)
-}
-
-// KeepSealed says until when the blob is kept though there is no lease with its
-// id: the hand-over of a job that was lent nothing. The time is the file's own.
-func (l *Ledger) KeepSealed(id string, until time.Time) error {
-	const op = "keep sealed session"
-	if !ValidID(id) {
-		return badID(op)
-	}
-	return ioFault(op, id, os.Chtimes(l.path(sealedDir, id), until, until))
 }

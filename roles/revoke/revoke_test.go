@@ -20,7 +20,7 @@ func TestRevokeDeniesTheSessionAndNoOther(t *testing.T) {
 	defer b.check()
 	mine, neighbour := b.lend(roleA, time.Hour), b.lend(roleA, time.Hour)
 	asked := b.create(b.fresh(roleA, time.Hour)) // STS's answer was never seen
-	if err := b.l.WriteSealed(mine.ID, []byte("blob")); err != nil {
+	if err := b.l.WriteSealed(mine.ID, []byte("blob"), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	rep, err := b.r.Revoke(b.ctx(), mine.ID, asked.ID)
@@ -61,7 +61,7 @@ func TestLocalRevocationTouchesNoIAM(t *testing.T) {
 	le := b.fresh(roleA, time.Hour)
 	le.Revoke = roles.RevokeLocal
 	b.create(le)
-	if err := b.l.WriteSealed(le.ID, []byte("blob")); err != nil {
+	if err := b.l.WriteSealed(le.ID, []byte("blob"), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	rep, err := b.r.Revoke(b.ctx(), le.ID)
@@ -235,6 +235,30 @@ func TestASlowHostClockStillGivesAWindowThatLasts(t *testing.T) {
 				t.Errorf("%v: the deny was gone %v before the expiry", skew, truth.Sub(b.now))
 				break
 			}
+		}
+	}
+}
+
+// With AWS's clock known, an expiry that a slow host wrote down looks past.
+func TestASlowHostForgetsNoLivingSession(t *testing.T) {
+	b := newBench(t)
+	defer b.check()
+	b.skew = -3 * time.Hour
+	for range 2 { // the first answer tells AWS's time
+		le := b.create(b.fresh(roleA, time.Hour))
+		rep, err := b.r.Revoke(b.ctx(), le.ID)
+		if err != nil || rep.Count(Denied) != 1 || !b.cloud.denied(roleA, le.SessionName) {
+			t.Errorf("%+v, %v", rep, err)
+		}
+	}
+}
+
+func TestTheMarginCountsForTheWindow(t *testing.T) {
+	b := newBench(t) // it is 20:10
+	for d, want := range map[time.Duration]string{30 * time.Minute: "2026112220", 40 * time.Minute: "2026112221"} {
+		le := b.lend(roleA, d)
+		if _, err := b.r.Revoke(b.ctx(), le.ID); err != nil || b.get(le.ID).Window != want {
+			t.Errorf("expiry %s: window %s, %v; want %s", le.ExpiresAt.Format(time.TimeOnly), b.get(le.ID).Window, err, want)
 		}
 	}
 }

@@ -129,10 +129,7 @@ func (p *preparation) seal(state handover.State) error {
 	if err != nil {
 		return err
 	}
-	if err := p.ledger.WriteSealed(p.handed.LeaseID, blob); err != nil {
-		return err
-	}
-	return p.ledger.KeepSealed(p.handed.LeaseID, state.Deadline)
+	return p.ledger.WriteSealed(p.handed.LeaseID, blob, state.Deadline)
 }
 
 // refused writes down why the job gets nothing, and passes the error on.

@@ -102,7 +102,7 @@ func (g *group) gather(ctx context.Context, mine []lease.Lease) error {
 				g.written = append(g.written, le)
 			}
 			if g.mine[le.ID] {
-				g.rep.add(le, settledAs(le), nil)
+				g.rep.found(le, settledAs(le), nil)
 			}
 		case !waits && !g.mine[le.ID]:
 		case g.r.check(le) != nil:

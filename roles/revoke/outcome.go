@@ -108,7 +108,7 @@ func (g *group) fail(ctx context.Context, le lease.Lease, reason string, cause e
 		now = le
 		shown = errors.Join(shown, err)
 	case now.State == lease.Denied: // somebody else did it
-		g.rep.add(now, settledAs(now), nil)
+		g.rep.found(now, settledAs(now), nil)
 		return
 	}
 	g.rep.add(now, Unrevoked, shown)

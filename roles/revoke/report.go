@@ -22,6 +22,9 @@ type Item struct {
 	Outcome Outcome
 	Why     string // for a swept lease: why its job counts as gone
 	Err     error
+	// Elsewhere means that another process, or an earlier run, came to this
+	// outcome and has reported it: an audit log must not count it twice.
+	Elsewhere bool
 }
 
 // Policy names a policy of a role.
@@ -64,4 +67,18 @@ func (r *Report) Of(id string) (it Item, ok bool) {
 
 func (r *Report) add(le lease.Lease, o Outcome, err error) {
 	r.Items = append(r.Items, Item{Lease: le, Outcome: o, Err: err})
+}
+
+// found adds what somebody else came to.
+func (r *Report) found(le lease.Lease, o Outcome, err error) {
+	r.Items = append(r.Items, Item{Lease: le, Outcome: o, Err: err, Elsewhere: true})
+}
+
+// closed adds a lease that needed no deny when it was closed.
+func (r *Report) closed(le lease.Lease, here bool) {
+	if here {
+		r.add(le, settledAs(le), nil)
+	} else {
+		r.found(le, settledAs(le), nil)
+	}
 }

@@ -78,7 +78,7 @@ func (r *Revoker) Revoke(ctx context.Context, ids ...string) (Report, error) {
 	var order []string
 	byRole := map[string][]lease.Lease{}
 	for _, id := range ids {
-		le, err := r.close(ctx, id)
+		le, here, err := r.close(ctx, id)
 		switch {
 		case errors.Is(err, lease.ErrNotFound):
 			rep.add(lease.Lease{ID: id}, Unknown, nil)
@@ -93,7 +93,7 @@ func (r *Revoker) Revoke(ctx context.Context, ids ...string) (Report, error) {
 			errs = append(errs, err)
 		}
 		if le.State == lease.Denied {
-			rep.add(le, settledAs(le), nil)
+			rep.closed(le, here)
 			continue
 		}
 		if byRole[le.RoleARN] == nil {
@@ -110,12 +110,12 @@ func (r *Revoker) Revoke(ctx context.Context, ids ...string) (Report, error) {
 }
 
 // close marks a lease as closing, destroys its sealed session, and settles it
-// if the rule asks for no more. The lease comes back with an error if it could
-// be read but not changed.
-func (r *Revoker) close(ctx context.Context, id string) (lease.Lease, error) {
-	le, err := r.ledger.Get(id)
+// if the rule asks for no more; here says that this call did. The lease comes
+// back with an error if it could be read but not changed.
+func (r *Revoker) close(ctx context.Context, id string) (le lease.Lease, here bool, err error) {
+	le, err = r.ledger.Get(id)
 	if err != nil {
-		return lease.Lease{}, err
+		return lease.Lease{}, false, err
 	}
 	// Without its blob no later stage gets at the session again.
 	sealedErr := r.ledger.RemoveSealed(id)
@@ -130,17 +130,17 @@ func (r *Revoker) close(ctx context.Context, id string) (lease.Lease, error) {
 			le = closed
 		}
 		if err != nil {
-			return le, err
+			return le, false, err
 		}
 	}
 	if le.Revoke == roles.RevokeLocal && le.State == lease.Closing {
 		settled, err := r.settle(ctx, le, lease.NoteLocal)
 		if err != nil {
-			return le, err
+			return le, false, err
 		}
-		le = settled
+		le, here = settled, true
 	}
-	return le, sealedErr
+	return le, here, sealedErr
 }
 
 // settle records that a lease needs no deny.

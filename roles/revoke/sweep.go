@@ -15,6 +15,7 @@ type SweepOptions struct {
 	// 0 is no limit. With a
 	// limit, leases that failed within the last minute are left alone: a
 	// prepare that sweeps on its way must not wait for a broken IAM each time.
+	// So are those whose own cleanup may still be at it.
 	Limit int
 	// All also looks for past windows on every role that this ledger ever
 	// wrote to, not only on those with something to settle.
@@ -89,20 +90,23 @@ func (s *sweep) take(ctx context.Context, le lease.Lease) error {
 		}
 		s.why[le.ID] = why
 	case lease.Closing:
+		if s.o.Limit > 0 && s.r.closingNow(le) {
+			return nil
+		}
 		s.why[le.ID] = "its cleanup did not end"
 	}
 	if s.o.Limit > 0 && s.taken >= s.o.Limit {
 		return nil
 	}
 	s.taken++
-	closed, err := s.r.close(ctx, le.ID)
+	closed, here, err := s.r.close(ctx, le.ID)
 	switch {
 	case errors.Is(err, lease.ErrNotFound): // expired since the list was read
 		return nil
 	case closed.ID == "":
 		return err
 	case closed.State == lease.Denied:
-		s.rep.add(closed, settledAs(closed), nil)
+		s.rep.closed(closed, here)
 		return err
 	}
 	if s.byRole[closed.RoleARN] == nil {
@@ -110,6 +114,13 @@ func (s *sweep) take(ctx context.Context, le lease.Lease) error {
 	}
 	s.byRole[closed.RoleARN] = append(s.byRole[closed.RoleARN], closed)
 	return err
+}
+
+// closingNow says whether the cleanup that began to close the lease can still be
+// at work: it takes no longer than the time limit.
+func (r *Revoker) closingNow(le lease.Lease) bool {
+	age := r.now().Sub(le.ClosingAt)
+	return age >= 0 && age < r.timeout
 }
 
 // addRipe notes a lease that may be over, counted apart: the forgetting of old

@@ -207,6 +207,10 @@ func TestAnEarlierWritersDenyIsLeftWhereItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := b.cloud.policies[roleA][PolicyName(b.get(old.ID).Writer, b.get(old.ID).Window)]
+	own := b.cloud.policies[roleA][PolicyName(b.get(le.ID).Writer, b.get(le.ID).Window)]
+	if strings.Contains(own, old.SessionName) || !strings.Contains(own, le.SessionName) {
+		t.Errorf("the new writer's policy: %s", own)
+	}
 	if before != after || len(b.cloud.policies[roleA]) != 2 || b.get(le.ID).Writer == b.get(old.ID).Writer {
 		t.Errorf("policies: %v", b.cloud.policies[roleA])
 	}

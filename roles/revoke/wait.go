@@ -75,13 +75,13 @@ func (r *Revoker) report(role string, leases []lease.Lease, rep *Report) error {
 	for _, le := range leases {
 		switch le.State {
 		case "":
-			rep.add(le, Expired, nil)
+			rep.found(le, Expired, nil)
 		case lease.Unrevoked:
 			err := explain(role, le.LastReason, fmt.Errorf("%w: %s", sentinel(le.LastReason), le.LastError))
-			rep.add(le, Unrevoked, err)
+			rep.found(le, Unrevoked, err)
 			failed = err
 		default:
-			rep.add(le, settledAs(le), nil)
+			rep.found(le, settledAs(le), nil)
 		}
 	}
 	return failed

@@ -39,6 +39,7 @@ func TestAJobOfAnotherUserHasThatUsersRightsOnly(t *testing.T) {
 		"change its script":                "echo evil > /proc/self/fd/3",
 		"append to its script":             "echo evil >> /proc/$$/fd/3",
 		"make its script shorter":          "truncate -s 0 /proc/$$/fd/3",
+		"write over its script":            "echo 1<>/proc/$$/fd/3 evil",
 		"read another user's shared home":  "ls /root/",
 		"list the runner's own temp files": "ls " + s.Path[:strings.LastIndex(s.Path, "/")],
 	} {

@@ -37,7 +37,6 @@ e2e: build ## the stage binaries as processes against moto_server
 	$(GO) test -count=1 -tags e2e -run 'TestMoto' -v ./internal/e2e/...
 
 bench: build ## measure: docs/performance.md says what and how to read it
-	$(GO) test -run '^$$' -bench . -benchmem ./executor/mask/ ./roles/ ./executor/shell/
 	$(GO) run ./internal/bench -bin $(BIN)
 
 fuzz: ## every fuzz target for FUZZTIME each

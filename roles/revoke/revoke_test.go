@@ -77,6 +77,45 @@ func TestLocalRevocationTouchesNoIAM(t *testing.T) {
 	}
 }
 
+// Prepare may be at the point of sealing when a cleanup or the red button comes.
+func TestNoSessionIsSealedBehindARevocation(t *testing.T) {
+	for _, way := range []string{roles.RevokePolicy, roles.RevokeLocal} {
+		b := newBench(t)
+		le := b.fresh(roleA, time.Hour)
+		le.Revoke = way
+		b.create(le)
+		b.update(le.ID, func(le *lease.Lease) { le.State = lease.Lent })
+		if err := b.l.WriteSealed(le.ID, []byte("first"), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		sealing, sealed := make(chan struct{}), make(chan error, 1)
+		go func() {
+			_, err := b.l.Update(b.ctx(), le.ID, func(now *lease.Lease) error {
+				close(sealing)
+				// A revocation that does not wait for us has removed the first by then.
+				for range 50 {
+					if _, err := b.l.ReadSealed(le.ID); err != nil {
+						break
+					}
+					time.Sleep(2 * time.Millisecond)
+				}
+				return b.l.WriteSealed(le.ID, []byte("second"), time.Time{})
+			})
+			sealed <- err
+		}()
+		<-sealing
+		if _, err := b.r.Revoke(b.ctx(), le.ID); err != nil {
+			t.Error(err)
+		}
+		if err := <-sealed; err != nil {
+			t.Error(err)
+		}
+		if _, err := b.l.ReadSealed(le.ID); !errors.Is(err, lease.ErrNotFound) {
+			t.Errorf("%s: a sealed session outlives its revocation: %v", way, err)
+		}
+	}
+}
+
 func TestFailuresLeaveAVisibleLeaseThatASweepSettles(t *testing.T) {
 	limit := fault.New(fault.Passing, "put", roleA, ErrLimit, "")
 	for name, c := range map[string]struct {

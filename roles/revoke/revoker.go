@@ -32,7 +32,7 @@ const DefaultTimeout = 30 * time.Second
 // reserve is left free in each role for an admin's small change.
 const reserve = 512
 
-// local is how long recording an answer of IAM may take after the caller's
+// localWait is how long recording an answer of IAM may take after the caller's
 // context ended: what was done must not be lost.
 const localWait = 10 * time.Second
 
@@ -111,14 +111,15 @@ func (r *Revoker) Revoke(ctx context.Context, ids ...string) (Report, error) {
 
 // close marks a lease as closing, destroys its sealed session, and settles it
 // if the rule asks for no more; here says that this call did. The lease comes
-// back with an error if it could be read but not changed.
+// back with an error if it could be read but not changed. The session goes last:
+// prepare seals it under the lease's lock and only while it is lent, so that
+// nothing is sealed behind our back.
 func (r *Revoker) close(ctx context.Context, id string) (le lease.Lease, here bool, err error) {
 	le, err = r.ledger.Get(id)
 	if err != nil {
 		return lease.Lease{}, false, err
 	}
-	// Without its blob no later stage gets at the session again.
-	sealedErr := r.ledger.RemoveSealed(id)
+	var closeErr error
 	if le.State == lease.Asked || le.State == lease.Lent {
 		closed, err := r.ledger.Update(ctx, id, func(le *lease.Lease) error {
 			if le.State == lease.Asked || le.State == lease.Lent {
@@ -129,9 +130,11 @@ func (r *Revoker) close(ctx context.Context, id string) (le lease.Lease, here bo
 		if closed.ID != "" {
 			le = closed
 		}
-		if err != nil {
-			return le, false, err
-		}
+		closeErr = err
+	}
+	// Without its blob no later stage gets at the session again.
+	if err := errors.Join(closeErr, r.ledger.RemoveSealed(id)); err != nil {
+		return le, false, err
 	}
 	if le.Revoke == roles.RevokeLocal && le.State == lease.Closing {
 		settled, err := r.settle(ctx, le, lease.NoteLocal)
@@ -140,7 +143,7 @@ func (r *Revoker) close(ctx context.Context, id string) (le lease.Lease, here bo
 		}
 		le, here = settled, true
 	}
-	return le, here, sealedErr
+	return le, here, nil
 }
 
 // settle records that a lease needs no deny.

@@ -11,12 +11,13 @@ import (
 )
 
 // AuditReport writes one line for every lease that a revocation or a sweep
-// touched, and for every file that it could not read.
+// settled or failed to settle, and for every file that it could not read. What
+// another process did stands in the log already.
 func AuditReport(log *audit.Log, rep revoke.Report) error {
 	var errs []error
 	for _, it := range rep.Items {
 		event, ok := eventOf(it.Outcome)
-		if !ok {
+		if !ok || it.Elsewhere {
 			continue
 		}
 		le := it.Lease

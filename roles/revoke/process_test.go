@@ -45,7 +45,7 @@ func cleanup(dir, url string, ids []string) error {
 	if err != nil {
 		return err
 	}
-	r := New(l, func(context.Context, string) (IAM, error) { return wire{url}, nil }, Options{})
+	r := New(l, func(context.Context, string) (IAM, error) { return wire{url}, nil }, Options{Timeout: 5 * time.Minute})
 	_, err = r.Revoke(context.Background(), ids...)
 	return err
 }

@@ -11,10 +11,11 @@ import (
 )
 
 // The pauses between two looks at a role's lock. The holder talks to IAM, which
-// takes a tenth of a second and more.
+// takes a tenth of a second and more; hundreds may wait, and their looking must
+// not take the processor from the one who works.
 const (
 	waitFirst = 2 * time.Millisecond
-	waitLast  = 50 * time.Millisecond
+	waitLast  = 200 * time.Millisecond
 )
 
 // lockRole waits for the role's lock until ctx ends, or until done says that

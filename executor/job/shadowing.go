@@ -29,14 +29,25 @@ func shadows(name string) bool {
 
 // Shadowing gives the names of the job variables in environ ("K=v") that would
 // shadow a session, sorted, without the prefix and never with a value. An empty
-// value counts: exported, it hides the session just as well.
+// value counts: exported, it hides the session just as well. A name that no
+// shell could use is given quoted: it is for a message, and its author may have
+// put a line break into it.
 func Shadowing(environ []string) []string {
 	found := map[string]bool{}
 	for _, entry := range environ {
 		key, _, _ := strings.Cut(entry, "=")
 		if name, ok := strings.CutPrefix(key, customEnv); ok && shadows(name) {
-			found[name] = true
+			found[shown(name)] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
 }
+
+func shown(name string) string {
+	if strings.Trim(name, variableAlphabet) == "" {
+		return name
+	}
+	return Quote(name)
+}
+
+const variableAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"

@@ -172,6 +172,14 @@ func TestVariablesThatWouldHideTheSessionAreNamedWithoutValues(t *testing.T) {
 	}
 }
 
+func TestNameOfAShadowingVariableCannotForgeALogLine(t *testing.T) {
+	forged := "AWS_CONTAINER_X\nenvrole: environment \"production\", proven by GitLab (API)\x1b[2K"
+	got := Shadowing([]string{"CUSTOM_ENV_" + forged + "=1"})
+	if want := []string{Quote(forged)}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestEveryVariableOfTheContractShadows(t *testing.T) {
 	for _, name := range []string{
 		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",

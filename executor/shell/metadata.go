@@ -22,16 +22,19 @@ const (
 	// job's user, becomes the probe.
 	probeArg = "--probe-metadata"
 	// probeTimeout is for one connection. The service is on the same host or
-	// hypervisor and answers within a millisecond.
-	probeTimeout = 300 * time.Millisecond
+	// hypervisor and answers within a millisecond; but silence counts as out of
+	// reach until the host starts anew, so one lost packet must not pass for it:
+	// the kernel sends the first one again after a second.
+	probeTimeout = 1500 * time.Millisecond
 	// probeEnd is the probe's last line: without it, it has not looked.
 	probeEnd = "end"
 )
 
 // MetadataAddresses are where cloud hosts hand out their own credentials: EC2's
-// instance metadata over IPv4 and IPv6, ECS's and EKS's container endpoints.
+// instance metadata over IPv4 and IPv6, ECS's container endpoint, and that of
+// EKS Pod Identity over IPv4 and IPv6.
 func MetadataAddresses() []string {
-	return []string{"169.254.169.254:80", "169.254.170.2:80", "169.254.170.23:80", "[fd00:ec2::254]:80"}
+	return []string{"169.254.169.254:80", "169.254.170.2:80", "169.254.170.23:80", "[fd00:ec2::254]:80", "[fd00:ec2::23]:80"}
 }
 
 // ProbeMetadata returns those of addrs (host:port; MetadataAddresses if none is

@@ -14,6 +14,16 @@ import (
 
 const opOwn = "get the runner's own AWS credentials"
 
+// Ready says whether the runner has credentials of its own, fetching them if
+// need be; Lend then uses the same. STS is not asked for any session. It ends
+// with ctx, and after two minutes at the latest.
+func (b *Base) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, b.lim.lend)
+	defer cancel()
+	_, err := b.own(ctx)
+	return err
+}
+
 // own gives the runner's own credentials. What the SDK says of a failure is not
 // repeated: a credential process's output may be part of it.
 func (b *Base) own(ctx context.Context) (aws.Credentials, error) {

@@ -41,6 +41,11 @@ func (p *preparation) lend(ctx context.Context, d roles.Decision) (*handover.Ses
 	if err != nil {
 		return nil, err
 	}
+	// A runner without credentials of its own is found out before there is a
+	// lease: nothing was asked of STS that would have to be revoked.
+	if err := base.Ready(ctx); err != nil {
+		return nil, err
+	}
 	req := session.Request{Grant: d.Grant, Name: name, Tags: tags, JobTimeout: p.payload.Timeout}
 	if err := p.writeLease(ctx, base, req, d); err != nil {
 		return nil, err
@@ -125,11 +130,13 @@ func (p *preparation) writeLease(ctx context.Context, base *session.Base, req se
 	})
 }
 
-// notLent settles the lease of a session that STS refused for certain: there
-// is nothing to revoke. After any other failure the session may exist, and the
-// lease stays for cleanup.
+// notLent settles the lease of a session that there certainly is not, because
+// STS refused it or was never asked: there is nothing to revoke. After any other
+// failure the session may exist, and the lease stays for cleanup.
 func (p *preparation) notLent(cause error) error {
-	if fault.ClassOf(cause) != fault.Permanent {
+	switch fault.ClassOf(cause) {
+	case fault.Permanent, fault.Refused: // see session.Base.Lend
+	case fault.Passing, fault.Internal:
 		return cause
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), ledgerTimeout)
@@ -149,6 +156,12 @@ func (p *preparation) notLent(cause error) error {
 	return cause
 }
 
+// takenBack is the end of a prepare whose lease was closed by somebody else.
+func takenBack(le *lease.Lease, when string) error {
+	return fault.New(fault.Internal, "use lease", le.ID, fmt.Errorf("it became %s %s", le.State, when),
+		"A cleanup, a sweep or an administrator took the session back; retry the job if it was not meant to end.")
+}
+
 // ledgerTimeout bounds a change of the ledger where the job's own context may
 // have ended already.
 const ledgerTimeout = 10 * time.Second
@@ -156,7 +169,7 @@ const ledgerTimeout = 10 * time.Second
 func (p *preparation) markLent(ctx context.Context, lent session.Session) error {
 	_, err := p.ledger.Update(ctx, p.handed.LeaseID, func(le *lease.Lease) error {
 		if le.State != lease.Asked {
-			return fault.New(fault.Internal, "use lease", le.ID, fmt.Errorf("it became %s while STS was asked", le.State), "Retry the job.")
+			return takenBack(le, "while STS was asked")
 		}
 		le.State = lease.Lent
 		le.AccessKeyID = lent.AccessKeyID

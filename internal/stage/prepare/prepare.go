@@ -77,7 +77,7 @@ func run(ctx context.Context, call stage.Call) (err error) {
 			return err
 		}
 	}
-	if err := p.seal(state); err != nil {
+	if err := p.seal(ctx, state); err != nil {
 		return err
 	}
 	crash.Point("sealed")
@@ -123,13 +123,24 @@ func (p *preparation) deadline() time.Time {
 	return time.Now().Add(timeout + jobGrace)
 }
 
-// seal stores what the later stages need, readable with the job's key only.
-func (p *preparation) seal(state handover.State) error {
+// seal stores what the later stages need, readable with the job's key only. A
+// session is stored under the lock of its lease and only while that is lent: a
+// revocation closes the lease first, so nothing is stored behind its back.
+func (p *preparation) seal(ctx context.Context, state handover.State) error {
 	blob, err := handover.Seal(p.handed.Key, p.handed.LeaseID, state)
 	if err != nil {
 		return err
 	}
-	return p.ledger.WriteSealed(p.handed.LeaseID, blob, state.Deadline)
+	if state.Session == nil {
+		return p.ledger.WriteSealed(p.handed.LeaseID, blob, state.Deadline)
+	}
+	_, err = p.ledger.Update(ctx, p.handed.LeaseID, func(le *lease.Lease) error {
+		if le.State != lease.Lent {
+			return takenBack(le, "before the job began")
+		}
+		return p.ledger.WriteSealed(p.handed.LeaseID, blob, state.Deadline)
+	})
+	return err
 }
 
 // refused writes down why the job gets nothing, and passes the error on.

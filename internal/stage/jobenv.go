@@ -26,11 +26,13 @@ type Handed struct {
 	Owner    []lease.Process // the config stage's ancestors
 }
 
-// ReadHanded reads job_env. A runner without config_exec sets none of it.
+// ReadHanded reads job_env. A runner without config_exec sets none of it. With
+// an error, LeaseID and StateDir are still good where they are not empty: they
+// are all that is needed to take a session back.
 func ReadHanded() (Handed, error) {
 	const op = "read job_env"
 	h := Handed{LeaseID: os.Getenv(EnvLease), StateDir: os.Getenv(EnvState)}
-	if h.LeaseID == "" || h.StateDir == "" || os.Getenv(EnvKey) == "" {
+	if h.LeaseID == "" || h.StateDir == "" {
 		return Handed{}, fault.New(fault.Permanent, op, EnvLease, errNotHanded,
 			"Set config_exec = \"/usr/local/bin/envrole-config\" in [runners.custom] of the runner's config.toml: the other stages work only with what it hands on.")
 	}
@@ -39,11 +41,11 @@ func ReadHanded() (Handed, error) {
 	}
 	key, err := seal.ParseKey(os.Getenv(EnvKey))
 	if err != nil {
-		return Handed{}, fault.New(fault.Internal, op, EnvKey, err, "")
+		return h, fault.New(fault.Internal, op, EnvKey, err, "")
 	}
 	h.Key = key
 	if h.Owner, err = lease.DecodeChain(os.Getenv(EnvOwner)); err != nil {
-		return Handed{}, fault.New(fault.Internal, op, EnvOwner, err, "")
+		return h, fault.New(fault.Internal, op, EnvOwner, err, "")
 	}
 	return h, nil
 }

@@ -1,7 +1,7 @@
 // Package cleanup is the cleanup stage: it revokes the job's session, removes
 // what the base made, and writes down how the lease ended. It works from the
-// ledger alone if it must: without payload, temporary directory or job_env,
-// twice, or beside a run that is still dying.
+// ledger alone if it must: without payload, temporary directory, job_env or a
+// usable configuration, twice, or beside a run that is still dying.
 package cleanup
 
 import (
@@ -14,8 +14,10 @@ import (
 	"envrole/internal/handover"
 	"envrole/internal/revoker"
 	"envrole/internal/stage"
+	"envrole/roles/fault"
 	"envrole/roles/lease"
 	"envrole/roles/revoke"
+	"envrole/roles/settings"
 )
 
 // Stage describes the program.
@@ -31,63 +33,114 @@ func Stage() stage.Stage {
 // the rest is for the next one, and for `envrole sweep`.
 const leftovers = 20
 
+// cleaning is one run of the stage.
+type cleaning struct {
+	call   stage.Call
+	handed stage.Handed
+	conf   *settings.Settings // nil if it cannot be used
+	ledger *lease.Ledger
+	log    *audit.Log // nil if it cannot be opened
+}
+
 func run(ctx context.Context, call stage.Call) (err error) {
-	conf, err := stage.LoadSettings(call)
-	if err != nil {
-		return err
+	conf, confErr := stage.LoadSettings(call)
+	handed, handedErr := stage.ReadHanded()
+	c := &cleaning{call: call, handed: handed, conf: conf}
+	// The job's lease is where config and prepare put it, though the
+	// configuration may name another directory by now.
+	dir := handed.StateDir
+	if dir == "" {
+		if confErr != nil {
+			return confErr
+		}
+		dir = conf.State.Dir
 	}
-	ledger, err := lease.Open(conf.State.Dir)
-	if err != nil {
-		return err
+	if c.ledger, err = lease.Open(dir); err != nil {
+		return errors.Join(confErr, err)
 	}
-	log, err := audit.Open(conf.State.Dir)
-	if err != nil {
+	if c.log, err = audit.Open(dir); err != nil {
 		// Taking a session back matters more than writing it down.
 		stage.Explain(call.Stderr, err)
-		log = nil
+		c.log = nil
 	}
-	r := revoker.New(conf, ledger, revoker.Configured(conf))
-	var errs []error
-	if handed, handedErr := stage.ReadHanded(); handedErr == nil {
-		// The sealed state goes with the revocation: read it first.
-		plan, known := planOf(ledger, handed)
-		if !known {
-			plan, err = shell.CleanupPlan(conf.Executor.Shell, handed.LeaseID)
-			errs = append(errs, err)
-		}
-		crash.Point("begun")
-		rep, err := r.Revoke(ctx, handed.LeaseID)
-		crash.Point("revoked")
-		errs = append(errs, err, report(call, log, rep))
-		errs = append(errs, ledger.RemoveSealed(handed.LeaseID), shell.New(plan).Cleanup(ctx))
+	errs := []error{confErr}
+	if handedErr != nil {
+		stage.Say(call.Stderr, "%v", handedErr)
+	}
+	if handed.LeaseID != "" {
+		errs = append(errs, c.own(ctx))
 	} else {
 		stage.Say(call.Stderr, "no job_env: only leftovers are swept")
 	}
-	rep, err := r.Sweep(ctx, revoke.SweepOptions{Limit: leftovers})
-	errs = append(errs, report(call, log, rep))
-	if err != nil {
-		stage.Say(call.Stderr, "sweep: %v", err)
+	if conf != nil {
+		errs = append(errs, c.sweep(ctx))
 	}
-	if log != nil {
-		errs = append(errs, log.Close())
+	if c.log != nil {
+		errs = append(errs, c.log.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// planOf is the plan that prepare sealed, if there is one.
-func planOf(ledger *lease.Ledger, handed stage.Handed) (shell.Plan, bool) {
-	blob, err := ledger.ReadSealed(handed.LeaseID)
+// own ends the job that this cleanup was called for.
+func (c *cleaning) own(ctx context.Context) error {
+	var errs []error
+	// The sealed state goes with the revocation: read it first.
+	plan, known := c.plan()
+	if !known && c.conf != nil {
+		var err error
+		plan, err = shell.CleanupPlan(c.conf.Executor.Shell, c.handed.LeaseID)
+		errs, known = append(errs, err), err == nil
+	}
+	crash.Point("begun")
+	rep, err := c.revoker().Revoke(ctx, c.handed.LeaseID)
+	crash.Point("revoked")
+	errs = append(errs, err, c.report(rep), c.ledger.RemoveSealed(c.handed.LeaseID))
+	if known {
+		errs = append(errs, shell.New(plan).Cleanup(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// plan is the plan that prepare sealed, if there is one.
+func (c *cleaning) plan() (shell.Plan, bool) {
+	blob, err := c.ledger.ReadSealed(c.handed.LeaseID)
 	if err != nil {
 		return shell.Plan{}, false
 	}
-	state, err := handover.Open(handed.Key, handed.LeaseID, blob)
+	state, err := handover.Open(c.handed.Key, c.handed.LeaseID, blob)
 	return state.Shell, err == nil
 }
 
-func report(call stage.Call, log *audit.Log, rep revoke.Report) error {
-	stage.TellReport(call.Stderr, rep)
-	if log == nil {
+var errNoSettings = errors.New("the configuration, which says who may write the deny, cannot be used")
+
+// revoker takes sessions back. Without a configuration it closes the lease and
+// destroys the sealed session, and says that AWS still takes it: the lease is
+// then unrevoked, and the first sweep with a sound configuration goes on.
+func (c *cleaning) revoker() *revoke.Revoker {
+	if c.conf != nil {
+		return revoker.New(c.conf, c.ledger, revoker.Configured(c.conf))
+	}
+	nobody := func(context.Context, string) (revoke.IAM, error) {
+		return nil, fault.New(fault.Passing, "reach IAM", "", errNoSettings, "")
+	}
+	return revoke.New(c.ledger, nobody, revoke.Options{})
+}
+
+// sweep settles a few leases of dead jobs. What fails with them is said, and is
+// no failure of this job's cleanup.
+func (c *cleaning) sweep(ctx context.Context) error {
+	rep, err := c.revoker().Sweep(ctx, revoke.SweepOptions{Limit: leftovers})
+	reportErr := c.report(rep)
+	if err != nil {
+		stage.Say(c.call.Stderr, "sweep: %v", err)
+	}
+	return reportErr
+}
+
+func (c *cleaning) report(rep revoke.Report) error {
+	stage.TellReport(c.call.Stderr, rep)
+	if c.log == nil {
 		return nil
 	}
-	return stage.AuditReport(log, rep)
+	return stage.AuditReport(c.log, rep)
 }

@@ -78,6 +78,12 @@ func run(ctx context.Context, call stage.Call) error {
 func open(ledger *lease.Ledger, handed stage.Handed) (handover.State, error) {
 	const help = "Without it nothing says how this job may run. If prepare succeeded, something removed or changed the file in the state directory; the job can be retried."
 	blob, err := ledger.ReadSealed(handed.LeaseID)
+	if errors.Is(err, lease.ErrNotFound) {
+		// A revocation destroys the sealed session: say that, if it was one.
+		if le, getErr := ledger.Get(handed.LeaseID); getErr == nil && le.State != lease.Lent {
+			return handover.State{}, takenBack(le)
+		}
+	}
 	if err != nil {
 		return handover.State{}, fault.New(fault.Internal, "read sealed state of lease", handed.LeaseID, err, help)
 	}
@@ -105,9 +111,15 @@ func environment(ledger *lease.Ledger, id, subStage string, session *handover.Se
 		return nil, nil, fault.New(fault.Internal, "read lease", id, err, "")
 	}
 	if le.State != lease.Lent {
-		return nil, nil, fault.New(fault.Internal, "use lease", id, fmt.Errorf("its state is %q: the session is being taken back", le.State), "Cleanup, a sweep or an administrator closed this job's lease; retry the job if it was not meant to end.")
+		return nil, nil, takenBack(le)
 	}
 	return append(env, session.Env()...), session.Secrets(), nil
+}
+
+// takenBack is the end of a job whose session is not lent any more.
+func takenBack(le lease.Lease) error {
+	return fault.New(fault.Internal, "use lease", le.ID, fmt.Errorf("its state is %q: the session was taken back", le.State),
+		"A cleanup, a sweep or an administrator closed this job's lease; retry the job if it was not meant to end.")
 }
 
 // finish turns the end of a script into the stage's own end.

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +81,21 @@ func TestNamesThatPassEnvRefuses(t *testing.T) {
 	for _, name := range []string{"HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "ENVIRONMENT"} {
 		if why := refusedName(name); why != "" {
 			t.Errorf("%q is refused: %s", name, why)
+		}
+	}
+}
+
+// The configuration accepts PATH, and so must the base: what it then does is
+// what it does anyway.
+func TestPathInPassEnvIsTheRunnersPath(t *testing.T) {
+	t.Setenv("PATH", "/opt/runner/bin:relative:/usr/bin")
+	p, err := NewPlan(Options{PassEnv: []string{"PATH"}, ProjectID: 1, LeaseID: "lease"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kv := range p.environ(os.Environ(), nil) {
+		if strings.HasPrefix(kv, "PATH=") && kv != "PATH="+searchPath("/opt/runner/bin:/usr/bin") {
+			t.Error(kv)
 		}
 	}
 }

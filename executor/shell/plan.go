@@ -61,7 +61,7 @@ func NewPlan(o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	for _, name := range o.PassEnv {
-		if why := refusedName(name); why != "" {
+		if why := refusedName(name); why != "" && name != "PATH" { // jobs have the runner's anyway
 			return Plan{}, fault.New(fault.Permanent, "check", "executor.pass_env", fmt.Errorf("%q: %s", name, why),
 				"Remove the name from pass_env; a job that needs the value gets it as a CI/CD variable.")
 		}

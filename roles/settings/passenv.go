@@ -39,14 +39,14 @@ var envRefusals = []envRefusal{
 	{
 		why: "it decides what is executed before the job's script begins",
 		names: []string{
-			"BASHOPTS", "BASH_ENV", "ENV", "GCONV_PATH", "GLIBC_TUNABLES", "IFS", "LOCPATH",
+			"ENV", "GCONV_PATH", "GLIBC_TUNABLES", "IFS", "LOCPATH",
 			"PROMPT_COMMAND", "PS4", "SHELLOPTS",
 		},
-		prefixes: []string{"BASH_FUNC_", "LD_"},
+		prefixes: []string{"BASH", "LD_"},
 	},
 	{
 		why:   "the driver sets it for the job's own user",
-		names: []string{"HOME", "LOGNAME", "SHELL", "TMPDIR", "USER"},
+		names: []string{"HOME", "LOGNAME", "SHELL", "TERM", "TMPDIR", "USER"},
 	},
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"envrole/internal/fakeaws"
 	"envrole/internal/fakegitlab"
 	"envrole/internal/fakerunner"
@@ -25,7 +27,13 @@ import (
 var binaries string //nolint:gochecknoglobals // TestMain has no other way to hand it on
 
 func TestMain(m *testing.M) {
+	if endpoint := os.Getenv(probeAt); endpoint != "" {
+		os.Exit(probe(endpoint))
+	}
 	os.Exit(func() int {
+		if os.Getenv(orderFile) != "" { // a runner process: its binaries are there
+			return m.Run()
+		}
 		dir, err := os.MkdirTemp("", "envrole-e2e")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -41,6 +49,30 @@ func TestMain(m *testing.M) {
 		return m.Run()
 	}())
 }
+
+// probeAt makes this program a job's tool: one ordinary call to the AWS at that
+// address with the session in the environment.
+const probeAt = "ENVROLE_E2E_PROBE"
+
+func probe(endpoint string) int {
+	code, err := fakeaws.Probe(context.Background(), endpoint, aws.Credentials{
+		AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN"),
+	})
+	switch {
+	case err != nil:
+		fmt.Println("the call got no answer:", err)
+	case code != "":
+		fmt.Println("the call was refused:", code)
+	default:
+		fmt.Println("the call was allowed")
+		return 0
+	}
+	return 1
+}
+
+// callAWS is a script's line that makes an ordinary call and fails if AWS
+// refuses it.
+func (w *world) callAWS() string { return probeAt + "=" + w.aws.URL() + " " + os.Args[0] }
 
 const (
 	deployRole  = "arn:aws:iam::111122223333:role/deploy-shop"
@@ -79,21 +111,21 @@ func revokerOf(roles ...string) fakeaws.Role {
 // newWorld makes a world whose configuration is rules, after the usual tables.
 func newWorld(t *testing.T, rules string) *world {
 	t.Helper()
-	aws, err := fakeaws.Start(fakeaws.Options{Roles: []fakeaws.Role{role(), revokerOf(deployRole)}})
+	cloud, err := fakeaws.Start(fakeaws.Options{Roles: []fakeaws.Role{role(), revokerOf(deployRole)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = aws.Close() })
+	t.Cleanup(func() { _ = cloud.Close() })
 	gitlab, err := fakegitlab.Start(fakegitlab.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = gitlab.Close() })
-	w := &world{t: t, aws: aws, gitlab: gitlab, dir: t.TempDir()}
+	w := &world{t: t, aws: cloud, gitlab: gitlab, dir: t.TempDir()}
 	w.state = filepath.Join(w.dir, "state")
 	w.config = filepath.Join(w.dir, "config.toml")
 	w.configure(rules, "")
-	env, err := aws.Env(fakeaws.DefaultUser)
+	env, err := cloud.Env(fakeaws.DefaultUser)
 	if err != nil {
 		t.Fatal(err)
 	}

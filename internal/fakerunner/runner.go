@@ -50,6 +50,9 @@ type Runner struct {
 	// PlainScripts leaves out the exports of the job's variables; for tests of
 	// what the driver itself sets.
 	PlainScripts bool
+	// Tee also gets the job's log, as it is written; for tests of what shows
+	// when.
+	Tee io.Writer `json:"-"`
 	// SkipCleanup is a runner that was killed before it could clean up.
 	SkipCleanup bool
 }
@@ -115,7 +118,11 @@ type attempt struct {
 // user's cancel does; cleanup runs all the same.
 func (r *Runner) Run(ctx context.Context, job Job) Result {
 	var log, cleanupLog bytes.Buffer
-	res := r.run(ctx, job, &log, &cleanupLog)
+	var to io.Writer = &log
+	if r.Tee != nil {
+		to = io.MultiWriter(&log, r.Tee)
+	}
+	res := r.run(ctx, job, to, &cleanupLog)
 	res.Log, res.Cleanup = log.String(), cleanupLog.String()
 	return res
 }

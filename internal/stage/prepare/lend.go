@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -105,11 +106,17 @@ func (p *preparation) allowed(ctx context.Context, d roles.Decision) error {
 }
 
 // authority is every path that decides what a job may do: none may be writable
-// by the job's user.
+// by the job's user. The other programs of the driver are looked for beside this
+// one, where `make install` puts them.
 func (p *preparation) authority() []string {
-	paths := []string{p.conf.File, p.conf.State.Dir}
-	if exe, err := os.Executable(); err == nil {
-		paths = append(paths, exe)
+	paths := []string{p.conf.File, p.conf.State.Dir, p.plan.Shell}
+	exe, err := os.Executable()
+	if err != nil {
+		return paths
+	}
+	paths = append(paths, exe)
+	for _, name := range []string{"envrole", "envrole-config", "envrole-prepare", "envrole-run", "envrole-cleanup"} {
+		paths = append(paths, filepath.Join(filepath.Dir(exe), name))
 	}
 	return paths
 }

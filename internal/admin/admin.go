@@ -103,7 +103,9 @@ func (c command) main(args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		stage.Explain(stderr, err)
-		return max(code, exitFailure)
+		if code == exitOK {
+			return exitFailure
+		}
 	}
 	return code
 }

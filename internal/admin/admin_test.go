@@ -122,8 +122,12 @@ func TestExplainAPayload(t *testing.T) {
 	if strings.Contains(out, "glcbt-") {
 		t.Error("explain shows the job's token")
 	}
-	if out, _, code = call(t, "explain", "--config", file, "--job", filepath.Join(data, "no-such-file.json")); code == exitOK {
+	if out, _, code = call(t, "explain", "--config", file, "--job", filepath.Join(data, "no-such-file.json")); code != exitFailure {
 		t.Errorf("no file: %d\n%s", code, out)
+	}
+	// A job that its lint would refuse is a refusal, not a failed command.
+	if _, errs, code := call(t, "explain", "--config", file, "--job", filepath.Join(data, "review_overridden_by_variable.json")); code != exitFinding || errs == "" {
+		t.Errorf("refused by the lint: %d\n%s", code, errs)
 	}
 }
 
@@ -173,11 +177,13 @@ func TestLeasesAndTheRedButton(t *testing.T) {
 		t.Errorf("leases: %d %q", code, out)
 	}
 	out, errs, code := call(t, "revoke", "--config", file, "--rule", "reviews")
-	if code != exitOK || !strings.Contains(out, "job 101") || strings.Contains(out, "job 100") {
+	if code != exitFinding || !strings.Contains(out, "job 101") || strings.Contains(out, "job 100") || !strings.Contains(errs, "on this host only") {
 		t.Errorf("revoke --rule: %d\n%s%s", code, out, errs)
 	}
-	if out, _, _ = call(t, "revoke", "--config", file, "--job", "101", "--rule", "production deploys"); strings.Contains(out, "job 10") {
+	if out, errs, code = call(t, "revoke", "--config", file, "--job", "101", "--rule", "production deploys"); strings.Contains(out, "job 10") {
 		t.Errorf("flags are joined by and:\n%s", out)
+	} else if code != exitFinding || !strings.Contains(errs, "nothing was revoked") {
+		t.Errorf("a red button that hits nothing must say so: %d\n%s", code, errs)
 	}
 	if err := os.WriteFile(filepath.Join(state, "leases", "aaaaaaaaaaaaaaaaaaaaaaaaaa.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)

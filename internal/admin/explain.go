@@ -9,6 +9,7 @@ import (
 	"envrole/executor/job"
 	"envrole/internal/stage"
 	"envrole/roles"
+	"envrole/roles/fault"
 	"envrole/roles/settings"
 )
 
@@ -64,8 +65,11 @@ func explain(con console, q question) (int, error) {
 		return exitFailure, err
 	}
 	facts, note, err := q.facts(conf)
-	if err != nil {
+	switch {
+	case fault.ClassOf(err) == fault.Refused: // by the lint, as the job would be
 		return exitFinding, err
+	case err != nil:
+		return exitFailure, err
 	}
 	view := roles.Decide(conf.Rules, facts).Explain(facts)
 	if con.json {

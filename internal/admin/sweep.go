@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"time"
 
 	"envrole/internal/audit"
 	"envrole/internal/revoker"
@@ -23,9 +24,10 @@ func sweepCommand() command {
 			"deletes deny policies whose time is past. Exit code 1 if a session could not be revoked.",
 		flags: func(*flag.FlagSet) func(context.Context, console) (int, error) {
 			return func(ctx context.Context, con console) (int, error) {
-				return con.withLedger(func(conf *settings.Settings, ledger *lease.Ledger) (revoke.Report, error) {
+				_, code, err := con.withLedger(func(conf *settings.Settings, ledger *lease.Ledger) (revoke.Report, error) {
 					return revoker.New(conf, ledger, revoker.Configured(conf)).Sweep(ctx, revoke.SweepOptions{All: true})
 				})
+				return code, err
 			}
 		},
 	}
@@ -37,7 +39,8 @@ func revokeCommand() command {
 		args: "(--job N | --rule NAME | --role ARN) [--json]",
 		about: "the red button: revoke sessions now, whether their jobs run or not\n" +
 			"Takes every lease of this host that fits all given flags. The jobs go on without a role: AWS\n" +
-			"refuses them within seconds. Exit code 1 if a session could not be revoked.",
+			"refuses them within seconds, and their next sub-stage fails. Exit code 1 if no lease fits, if a\n" +
+			"session could not be revoked, or if its rule says revoke = \"local\", so that AWS still takes it.",
 		flags: func(set *flag.FlagSet) func(context.Context, console) (int, error) {
 			var c choice
 			set.Int64Var(&c.job, "job", 0, "job's `ID`")
@@ -62,7 +65,7 @@ func revokeChosen(ctx context.Context, con console, c choice) (int, error) {
 	if c == (choice{}) {
 		return exitUsage, fmt.Errorf("%w: --job, --rule or --role is needed", errUsage)
 	}
-	return con.withLedger(func(conf *settings.Settings, ledger *lease.Ledger) (revoke.Report, error) {
+	rep, code, err := con.withLedger(func(conf *settings.Settings, ledger *lease.Ledger) (revoke.Report, error) {
 		all, damaged, err := ledger.List(ctx)
 		if err != nil {
 			return revoke.Report{Damaged: damaged}, err
@@ -80,33 +83,45 @@ func revokeChosen(ctx context.Context, con console, c choice) (int, error) {
 		rep.Damaged = append(rep.Damaged, damaged...)
 		return rep, err
 	})
+	// Whoever presses the red button must not believe in more than happened.
+	if code == exitOK && len(rep.Items) == 0 {
+		fmt.Fprintln(con.err, "no lease of this host fits: nothing was revoked (`envrole leases` lists them)")
+		code = exitFinding
+	}
+	for _, it := range rep.Items {
+		if it.Outcome == revoke.Local && time.Now().Before(it.Lease.ExpiresAt) {
+			stage.Say(con.err, "session %s of role %s was destroyed on this host only: a job that has read it can use it until %s (its rule says revoke = \"local\")",
+				it.Lease.SessionName, it.Lease.RoleARN, stage.Moment(it.Lease.ExpiresAt))
+			code = max(code, exitFinding)
+		}
+	}
+	return code, err
 }
 
 // withLedger runs f on the ledger, writes the audit log and prints the report.
-func (con console) withLedger(f func(*settings.Settings, *lease.Ledger) (revoke.Report, error)) (int, error) {
+func (con console) withLedger(f func(*settings.Settings, *lease.Ledger) (revoke.Report, error)) (revoke.Report, int, error) {
 	conf, err := con.settings()
 	if err != nil {
-		return exitFailure, err
+		return revoke.Report{}, exitFailure, err
 	}
 	ledger, err := lease.Open(conf.State.Dir)
 	if err != nil {
-		return exitFailure, err
+		return revoke.Report{}, exitFailure, err
 	}
 	log, err := audit.Open(conf.State.Dir)
 	if err != nil {
-		return exitFailure, err
+		return revoke.Report{}, exitFailure, err
 	}
 	rep, err := f(conf, ledger)
 	auditErr := errors.Join(stage.AuditReport(log, rep), log.Close())
 	code := exitOK
 	if rep.Count(revoke.Unrevoked) > 0 || len(rep.Damaged) > 0 {
 		code = exitFinding
+		err = nil // the report says it, with the way out
 	}
-	if printErr := con.report(rep); printErr != nil {
-		return exitFailure, printErr
+	err = errors.Join(err, auditErr, con.report(rep))
+	if err != nil {
+		code = exitFailure
 	}
-	if code == exitFinding {
-		err = nil // the report has said it, with the way out
-	}
-	return code, errors.Join(err, auditErr)
+	return rep, code, err
 }

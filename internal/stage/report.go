@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"envrole/internal/audit"
 	"envrole/roles/fault"
@@ -61,6 +62,9 @@ func eventOf(o revoke.Outcome) (audit.Event, bool) {
 	return "", false
 }
 
+// Moment is a time as people read it, in UTC.
+func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
+
 // TellReport says what became of sessions that did not end as they should, with
 // the way out once for each distinct failure.
 func TellReport(w io.Writer, rep revoke.Report) {
@@ -69,8 +73,12 @@ func TellReport(w io.Writer, rep revoke.Report) {
 		if it.Outcome != revoke.Unrevoked {
 			continue
 		}
-		Say(w, "session %s of role %s is NOT revoked and can be used until %s: %v",
-			it.Lease.SessionName, it.Lease.RoleARN, it.Lease.ExpiresAt.UTC().Format("2006-01-02 15:04:05 MST"), it.Err)
+		if it.Lease.SessionName == "" {
+			Say(w, "lease %s cannot be read, and its session, if there is one, is NOT revoked: %v", it.Lease.ID, it.Err)
+		} else {
+			Say(w, "session %s of role %s is NOT revoked and can be used until %s: %v",
+				it.Lease.SessionName, it.Lease.RoleARN, Moment(it.Lease.ExpiresAt), it.Err)
+		}
 		if help := fault.HelpOf(it.Err); help != "" && !told[help] {
 			told[help] = true
 			fmt.Fprintln(w, Printable(help))

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"envrole/roles/fault"
 )
 
 // FileName is the log's name in the state directory.
@@ -46,8 +48,9 @@ type Log struct {
 	file   *os.File
 	logger *logrus.Logger
 
-	mu     sync.Mutex // one event at a time, so that failed is this event's
-	failed error
+	mu      sync.Mutex // one event at a time, so that written and failed are this event's
+	written bool
+	failed  error
 }
 
 // Open opens the log in the state directory for appending and creates it with
@@ -57,7 +60,8 @@ func Open(stateDir string) (*Log, error) {
 	path := filepath.Join(stateDir, FileName)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|noFollow, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open audit log: %w", err)
+		return nil, fault.New(fault.Internal, "open audit log", "", err,
+			"Give the file to the user that runs the runner. Without it nothing is lent: what cannot be audited must not happen.")
 	}
 	l := &Log{file: f, logger: logrus.New()}
 	l.logger.SetOutput(l)
@@ -69,11 +73,12 @@ func Open(stateDir string) (*Log, error) {
 	return l, nil
 }
 
-// Write appends one formatted line; logrus calls it once per event. A short or
-// failed write is remembered, since logrus only prints it to standard error.
+// Write appends one formatted line; logrus calls it once per event, or not at
+// all for an event that it cannot format. A failed write is remembered: logrus
+// only prints it to standard error.
 func (l *Log) Write(p []byte) (int, error) {
 	n, err := l.file.Write(p)
-	l.failed = err
+	l.written, l.failed = true, err
 	return n, err
 }
 
@@ -82,7 +87,7 @@ func (l *Log) Write(p []byte) (int, error) {
 func (l *Log) Event(e Event, f Fields) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failed = nil
+	l.written, l.failed = false, nil
 	entry := l.logger.WithTime(time.Now().UTC()).WithFields(logrus.Fields(f))
 	switch e {
 	case Refused, LendFailed, RevokeFailed, SweepFailed, Damaged:
@@ -90,8 +95,11 @@ func (l *Log) Event(e Event, f Fields) error {
 	default:
 		entry.Info(string(e))
 	}
-	if l.failed != nil {
-		return fmt.Errorf("write audit log: %w", l.failed)
+	switch {
+	case l.failed != nil:
+		return fault.New(fault.Internal, "write audit log", l.file.Name(), l.failed, "Check the disk of the state directory.")
+	case !l.written:
+		return fault.New(fault.Internal, "write audit log", l.file.Name(), fmt.Errorf("the event %q cannot be formatted", e), "")
 	}
 	return nil
 }

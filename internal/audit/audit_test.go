@@ -95,3 +95,18 @@ func TestASymlinkIsRefused(t *testing.T) {
 		t.Error("the audit log followed a symbolic link")
 	}
 }
+
+// An event that cannot be written as JSON must not pass for an audited one.
+func TestAnEventThatCannotBeFormattedFails(t *testing.T) {
+	log, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	if err := log.Event(Lent, Fields{"odd": make(chan int)}); err == nil {
+		t.Error("it was lost without a word")
+	}
+	if err := log.Event(Lent, Fields{"fine": 1}); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"slices"
 	"syscall"
@@ -38,6 +39,7 @@ func (e *Executor) Run(ctx context.Context, script executor.Script, env []string
 	if err := e.ensureTmp(); err != nil {
 		return err
 	}
+	defer outliveLog()()
 	pipe, err := newOutput()
 	if err != nil {
 		return err
@@ -51,6 +53,15 @@ func (e *Executor) Run(ctx context.Context, script executor.Script, env []string
 	defer running.leave(cmd.Process.Pid)
 	pipe.copyTo(out)
 	return e.wait(ctx, cmd, t, pipe, script.SubStage)
+}
+
+// outliveLog makes a log that nobody reads any more an error of writing to it:
+// SIGPIPE would end this process, as it does when the runner is killed, and the
+// job's processes would go on without it. The job itself gets SIGPIPE as usual.
+func outliveLog() (stop func()) {
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	return func() { signal.Stop(broken) }
 }
 
 // wait sees the script to its end, by itself or by ctx.

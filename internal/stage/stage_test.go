@@ -2,10 +2,16 @@ package stage
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"envrole/executor/job"
 	"envrole/roles/fault"
@@ -73,5 +79,29 @@ func TestReadHandedWantsTheConfigStage(t *testing.T) {
 	t.Setenv(EnvLease, "aaaaaaaaaaaaaaaaaaaaaaaaaa")
 	if _, err = ReadHanded(); err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
 		t.Errorf("a bad key: %v", err)
+	}
+}
+
+// A core dump, or another process of the same user, must not show the job key
+// and the session. What the stage starts is not concerned.
+func TestTheMemoryOfAStageIsClosed(t *testing.T) {
+	t.Cleanup(func() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) })
+	t.Setenv("BUILD_FAILURE_EXIT_CODE", "1")
+	t.Setenv("SYSTEM_FAILURE_EXIT_CODE", "2")
+	dumpable := -1
+	var child []byte
+	code := Main(Stage{Name: "envrole-test", Run: func(ctx context.Context, _ Call) (err error) {
+		if dumpable, err = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			return err
+		}
+		// The owner of a process's files under /proc is root unless it is dumpable.
+		child, err = exec.CommandContext(ctx, "sh", "-c", "cat /proc/$$/environ >/dev/null && stat -c %u /proc/$$/environ").Output()
+		return err
+	}}, nil)
+	if code != 0 || dumpable != 0 {
+		t.Errorf("exit code %d, dumpable %d", code, dumpable)
+	}
+	if got := strings.TrimSpace(string(child)); got != strconv.Itoa(os.Getuid()) {
+		t.Errorf("the environment of a child belongs to %q", got)
 	}
 }

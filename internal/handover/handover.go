@@ -6,6 +6,7 @@ package handover
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"envrole/executor/shell"
@@ -43,6 +44,9 @@ type Session struct {
 
 // Format prints nothing of the session, whatever the verb.
 func (Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
+
+// LogValue implements slog.LogValuer: a JSON handler would not use Format.
+func (Session) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // Env is the session as environment variables, "K=v".
 func (s *Session) Env() []string {

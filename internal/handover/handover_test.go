@@ -1,8 +1,10 @@
 package handover
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +73,11 @@ func TestASessionPrintsNothing(t *testing.T) {
 				t.Errorf("%s prints %s", verb, text)
 			}
 		}
+	}
+	var out bytes.Buffer
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "s", *s.Session, "p", s.Session)
+	if strings.Contains(out.String(), "secret") || strings.Contains(out.String(), "tok==en") {
+		t.Errorf("a JSON log shows %s", &out)
 	}
 }
 

@@ -30,8 +30,7 @@ type Request struct {
 }
 
 // Session is one set of temporary credentials and all that AWS said of it. It
-// formats and marshals with its secrets redacted; Plain is the only form that
-// can be read back.
+// formats and marshals with its secrets redacted.
 type Session struct {
 	AccessKeyID     string
 	SecretAccessKey seal.Secret

@@ -24,6 +24,9 @@ const writerWait = 10 * time.Second
 // ValidWriter says whether s has the form of a writer id: 13 of a-z2-7.
 func ValidWriter(s string) bool { return isBase32(s, writerLength) }
 
+// NewWriter makes a writer id that nobody uses.
+func NewWriter() (string, error) { return randomText(writerBytes) }
+
 // Writer is the name under which this host writes deny policies. It is random
 // and kept in the state directory by boot id: a machine made from an image with
 // a state directory in it boots under another id and gets a name of its own,
@@ -55,7 +58,7 @@ func (l *Ledger) Writer() (string, error) {
 	if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, ErrDamaged) {
 		return "", ioFault(op, path, err)
 	}
-	if w, err = randomText(writerBytes); err != nil {
+	if w, err = NewWriter(); err != nil {
 		return "", ioFault(op, path, err)
 	}
 	if err := writeAtomic(path, []byte(w), durable); err != nil {

@@ -17,7 +17,9 @@ const maxRounds = 4
 // commit denies all leases of the role that wait for it on this ledger, mine
 // among them. Whoever has the role's lock does it for all; the others find
 // their leases settled and return. The error is about mine only.
-func (r *Revoker) commit(ctx context.Context, role string, mine []lease.Lease, rep *Report) error {
+// Where the state directory takes no lock, aside says that mine are denied all
+// the same; a sweep, which comes again and again, must not.
+func (r *Revoker) commit(ctx context.Context, role string, mine []lease.Lease, aside bool, rep *Report) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	g := &group{r: r, role: role, rep: rep, mine: map[string]bool{}, seen: map[string]bool{}, deleted: map[string]bool{}}
@@ -42,11 +44,17 @@ func (r *Revoker) commit(ctx context.Context, role string, mine []lease.Lease, r
 		return ok
 	})
 	switch {
-	case err != nil:
+	case err != nil && (ctx.Err() != nil || !aside):
 		for _, le := range mine {
 			g.fail(ctx, le, ReasonPassing, err)
 		}
 		return g.err
+	case err != nil: // the state directory takes no lock
+		errs := []error{g.err}
+		for _, le := range mine {
+			errs = append(errs, r.denyAside(ctx, le, err, rep))
+		}
+		return errors.Join(errs...)
 	case release == nil:
 		return errors.Join(g.err, r.report(role, theirs, rep))
 	}

@@ -90,6 +90,10 @@ func (r *Revoker) Revoke(ctx context.Context, ids ...string) (Report, error) {
 		case err != nil:
 			// The ledger could not be written. The session is denied all the
 			// same; the lease then still says lent, and a sweep repeats it.
+			if le.State != lease.Denied && le.Revoke != roles.RevokeLocal {
+				errs = append(errs, r.denyAside(ctx, le, err, &rep))
+				continue
+			}
 			errs = append(errs, err)
 		}
 		if le.State == lease.Denied {
@@ -102,7 +106,7 @@ func (r *Revoker) Revoke(ctx context.Context, ids ...string) (Report, error) {
 		byRole[le.RoleARN] = append(byRole[le.RoleARN], le)
 	}
 	for _, role := range order {
-		if err := r.commit(ctx, role, byRole[role], &rep); err != nil {
+		if err := r.commit(ctx, role, byRole[role], true, &rep); err != nil {
 			errs = append(errs, err)
 		}
 	}

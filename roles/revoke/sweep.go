@@ -45,7 +45,7 @@ func (r *Revoker) Sweep(ctx context.Context, o SweepOptions) (Report, error) {
 		}
 	}
 	for _, role := range s.roles {
-		if err := r.commit(ctx, role, s.byRole[role], &rep); err != nil {
+		if err := r.commit(ctx, role, s.byRole[role], false, &rep); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -62,3 +62,32 @@ func mustHold(t *testing.T, where, text string, want ...string) {
 		}
 	}
 }
+
+// replaceConfig changes the configuration's text.
+func (w *world) replaceConfig(old, text string) {
+	w.t.Helper()
+	b, err := os.ReadFile(w.config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !bytes.Contains(b, []byte(old)) {
+		w.t.Fatalf("the configuration lacks %q", old)
+	}
+	if err := os.WriteFile(w.config, bytes.Replace(b, []byte(old), []byte(text), 1), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// noToken fails if a text holds the token of the payload's job.
+func (w *world) noToken(payload []byte, text string) {
+	w.t.Helper()
+	var p struct {
+		Token string `json:"token"`
+	}
+	if err := json.Unmarshal(payload, &p); err != nil || p.Token == "" {
+		w.t.Fatalf("no token in the payload: %v", err)
+	}
+	if bytes.Contains([]byte(text), []byte(p.Token)) {
+		w.t.Error("the job's token is in a log")
+	}
+}

@@ -81,6 +81,10 @@ type group struct {
 	seen map[string]bool
 	// pending wait for their deny; written are denied ones, by any writer.
 	pending, written []lease.Lease
+	// riders were tried a moment ago and are not due again. IAM may have taken
+	// their deny all the same, if its answer was lost: what is written now must
+	// hold them too, where there is room.
+	riders []lease.Lease
 	// deleted are policies known not to exist any more.
 	deleted  map[string]bool
 	madeRoom bool
@@ -113,6 +117,9 @@ func (g *group) gather(ctx context.Context, mine []lease.Lease) error {
 				g.rep.found(le, settledAs(le), nil)
 			}
 		case !waits && !g.mine[le.ID]:
+			if le.State == lease.Unrevoked && le.LastReason != ReasonOverflow && g.r.check(le) == nil {
+				g.riders = append(g.riders, le)
+			}
 		case g.r.check(le) != nil:
 			g.seen[le.ID] = true
 			g.fail(ctx, le, ReasonInvalid, g.r.check(le))
@@ -214,6 +221,11 @@ func (g *group) put(ctx context.Context, window string, in []lease.Lease) error 
 			entries = append(entries, Entry{le.SessionName})
 		}
 	}
+	riders := g.riders
+	if g.size()+documentSize(riders) > g.r.maxChars {
+		riders = nil
+	}
+	in = slices.Concat(in, riders)
 	for _, le := range in {
 		entries = append(entries, Entry{le.SessionName})
 	}
@@ -227,6 +239,10 @@ func (g *group) put(ctx context.Context, window string, in []lease.Lease) error 
 	if errors.Is(err, ErrNotFound) {
 		g.roleGone(ctx)
 		return nil
+	}
+	if errors.Is(err, ErrLimit) && len(riders) > 0 {
+		g.riders = nil
+		return g.put(ctx, window, in[:len(in)-len(riders)])
 	}
 	if err != nil {
 		return err
@@ -257,5 +273,7 @@ func (g *group) writtenIn(window string) []lease.Lease {
 }
 
 func (g *group) drop(id string) {
-	g.pending = slices.DeleteFunc(g.pending, func(le lease.Lease) bool { return le.ID == id })
+	is := func(le lease.Lease) bool { return le.ID == id }
+	g.pending = slices.DeleteFunc(g.pending, is)
+	g.riders = slices.DeleteFunc(g.riders, is)
 }

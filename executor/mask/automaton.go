@@ -5,8 +5,15 @@ import "slices"
 // This file promises a graph in which each path from a head to done spells one
 // occurrence of one form of one secret, line breaks left out.
 
-// done is the target of an edge that completes an occurrence.
+// done is the target of an edge that completes an occurrence. Lower targets do
+// so too, and name the node where its tail begins: see doneBefore.
 const done int32 = -1
+
+// doneBefore is the target of an edge that completes an occurrence whose tail
+// begins at node n; tailOf gives n back.
+func doneBefore(n int32) int32 { return done - 1 - n }
+
+func tailOf(target int32) int32 { return done - 1 - target }
 
 type edge struct {
 	on byte
@@ -46,8 +53,17 @@ func (a *automaton) learn(secret string) {
 		return
 	}
 	a.known = append(a.known, secret)
-	for _, f := range formsOf(secret) {
-		a.add(f)
+	forms, tails := formsOf(secret)
+	size := 0
+	for _, f := range forms {
+		size += len(f)
+	}
+	// Every run stage makes an automaton before its script starts: room for all
+	// is asked for once, and the forms share one grower.
+	a.first, a.edges = slices.Grow(a.first, size+size/4), slices.Grow(a.edges, size+size/4)
+	g := &grower{}
+	for i, f := range forms {
+		a.add(f, tails[i], g)
 		a.sample.learn(f)
 	}
 }
@@ -55,11 +71,12 @@ func (a *automaton) learn(secret string) {
 // add appends the nodes of a form: one before each symbol, and those inside the
 // spellings of more than one byte. The edges out of the very first node become
 // heads.
-func (a *automaton) add(f form) {
-	g := &grower{nodes: make([][]edge, 1, len(f)+len(f)/4), single: make([]edge, 0, len(f)+len(f)/4)}
+func (a *automaton) add(f form, t tail, g *grower) {
+	g.begin(len(f) + len(f)/4)
 	entry := int32(0)
+	last := g.tail(t)
 	for i, s := range f {
-		exit := done
+		exit := last
 		if i < len(f)-1 {
 			exit = g.node()
 		}
@@ -78,8 +95,11 @@ func (a *automaton) append(nodes [][]edge) {
 	}
 	for _, edges := range nodes {
 		for _, e := range edges {
-			if e.to != done {
+			switch {
+			case e.to >= 0:
 				e.to += base
+			case e.to != done:
+				e.to = doneBefore(tailOf(e.to) + base)
 			}
 			a.edges = append(a.edges, e)
 		}
@@ -103,9 +123,43 @@ type grower struct {
 	single []edge // where the first edge of each node lies, for fewer allocations
 }
 
+// begin starts a form of about size nodes; those of the one before are gone.
+func (g *grower) begin(size int) {
+	clear(g.nodes)
+	g.nodes = append(slices.Grow(g.nodes[:0], size), nil)
+	g.single = slices.Grow(g.single[:0], size)
+}
+
 func (g *grower) node() int32 {
 	g.nodes = append(g.nodes, nil)
 	return number(len(g.nodes) - 1)
+}
+
+// tail makes the nodes of a tail and gives the target of the edges before it.
+func (g *grower) tail(t tail) int32 {
+	if t.chars == "" {
+		return done
+	}
+	coded := &speller{urlAlphabet: true}
+	pad := done
+	for range t.pads {
+		n := g.node()
+		for _, text := range coded.form("=")[0] {
+			g.spell(n, text, pad)
+		}
+		pad = doneBefore(n)
+	}
+	entry := g.node()
+	for i, s := range coded.form(t.chars) {
+		exit := done
+		if i == 0 {
+			exit = pad
+		}
+		for _, text := range s {
+			g.spell(entry, text, exit)
+		}
+	}
+	return doneBefore(entry)
 }
 
 // spell makes a path from entry to exit that reads text. Spellings of one symbol

@@ -13,9 +13,9 @@
 // What is not found: anything else that a job's author does on purpose
 // (reversing, encrypting, encoding twice, printing one character a line with
 // words between). The filter guards against accidents; against its own author a
-// job's secret is guarded by its short life. Of a base64 form the first and
-// the last character may stay when they mix bits of the secret (4 at most each)
-// with a neighbour's.
+// job's secret is guarded by its short life. Of a base64 form the first
+// character may stay when it mixes bits of the secret (4 at most) with a
+// neighbour's; so may the last one where a line break stands before it.
 //
 // What is held back: exactly the longest end of the stream that may be the
 // beginning of an occurrence. No part of a secret, however short, is printed

@@ -2,6 +2,7 @@ package mask
 
 import (
 	"bytes"
+	"encoding/base64"
 	"strings"
 	"testing"
 )
@@ -43,8 +44,11 @@ func TestEachFormIsMasked(t *testing.T) {
 		"hex":                    {"<774a616c722f55746e46454d492b4b374d44454e473d62507852666943594558414d504c454b4559>", "<[MASKED]>"},
 		"hex, upper case":        {"<774A616C722F55746E46454D492B4B374D44454E473D62507852666943594558414D504C454B4559>", "<[MASKED]>"},
 		"hex, in lines":          {"<774a616c722f55746e46454d492b4b374d44454e473d625078526669\n43594558414d504c454b4559\n>", "<[MASKED]\n>"},
-		"base64":                 {"d0phbHIvVXRuRkVNSStLN01ERU5HPWJQeFJmaUNZRVhBTVBMRUtFWQ==", "[MASKED]Q=="},
-		"base64 after a byte":    {"eHdKYWxyL1V0bkZFTUkrSzdNREVORz1iUHhSZmlDWUVYQU1QTEVLRVk=", "eH[MASKED]k="},
+		"base64":                 {"d0phbHIvVXRuRkVNSStLN01ERU5HPWJQeFJmaUNZRVhBTVBMRUtFWQ==", "[MASKED]"},
+		"base64 after a byte":    {"eHdKYWxyL1V0bkZFTUkrSzdNREVORz1iUHhSZmlDWUVYQU1QTEVLRVk=", "eH[MASKED]"},
+		"base64, more behind":    {base64.StdEncoding.EncodeToString([]byte(example+"\xff\xff\xff")) + "=", "[MASKED]///w==="},
+		"base64, URL-escaped":    {"k=d0phbHIvVXRuRkVNSStLN01ERU5HPWJQeFJmaUNZRVhBTVBMRUtFWQ%3D%3d&", "k=[MASKED]&"},
+		"base64 and a line end":  {"d0phbHIvVXRuRkVNSStLN01ERU5HPWJQeFJmaUNZRVhBTVBMRUtFWQ\n==", "[MASKED]\n=="},
 		"base64 after two bytes": {"eHh3SmFsci9VdG5GRU1JK0s3TURFTkc9YlB4UmZpQ1lFWEFNUExFS0VZ", "eHh[MASKED]"},
 		"one character a line":   {"x" + strings.Join(strings.Split(example, ""), "\r\n") + "x", "x[MASKED]x"},
 	} {

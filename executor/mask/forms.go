@@ -42,15 +42,39 @@ func check(secret string) error {
 	return nil
 }
 
-// formsOf lists the forms in which a secret is looked for.
-func formsOf(secret string) []form {
+// formsOf lists the forms in which a secret is looked for, each with its tail.
+func formsOf(secret string) ([]form, []tail) {
 	plain, coded := &speller{}, &speller{urlAlphabet: true}
 	lower := hex.EncodeToString([]byte(secret))
 	forms := []form{plain.form(secret), plain.form(lower), plain.form(strings.ToUpper(lower))}
+	tails := make([]tail, len(forms), len(forms)+3)
 	for align := range 3 {
 		forms = append(forms, coded.form(base64Core(secret, align)))
+		tails = append(tails, base64Tail(secret, align))
 	}
-	return forms
+	return forms, tails
+}
+
+// A tail is what may follow a form and goes with it: the character of a base64
+// text that holds the last bits of the secret beside a neighbour's, and the
+// padding if the text ends there. No line break stands before or inside it, so
+// that nothing is held back for it at the end of a line.
+type tail struct {
+	chars string // that begin with the secret's last bits
+	pads  int    // number of = that follow the first of them, if the text ends
+}
+
+const base64Alphabet64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+func base64Tail(secret string, align int) tail {
+	bits := 8 * (align + len(secret))
+	rest := bits % 6
+	if rest == 0 {
+		return tail{}
+	}
+	text := base64.RawStdEncoding.EncodeToString(append(make([]byte, align), secret...))
+	first := strings.IndexByte(base64Alphabet64, text[bits/6]) // the neighbour's bits are 0
+	return tail{chars: base64Alphabet64[first : first+1<<(6-rest)], pads: (6 - rest) / 2}
 }
 
 // base64Core is what the secret always looks like inside a longer base64 text

@@ -38,6 +38,75 @@ func refForms(secret string) [][][]string {
 	return forms
 }
 
+// refTails says for the end of each of refForms' forms which characters may be
+// the last one, whose bits are in part the secret's, and which one is if the
+// text ends there, with how much padding.
+type refTail struct {
+	chars string
+	end   byte
+	pads  int
+}
+
+func refTails(secret string) []refTail {
+	tails := make([]refTail, 3) // plain and hex have none
+	for align := range 3 {
+		before := strings.Repeat("\x00", align) + secret
+		ended := base64.StdEncoding.EncodeToString([]byte(before))
+		var t refTail
+		if t.pads = strings.Count(ended, "="); t.pads > 0 && !strings.HasSuffix(ended, "====") {
+			i := len(ended) - t.pads - 1
+			t.end = ended[i]
+			for next := range 256 {
+				c := base64.StdEncoding.EncodeToString([]byte(before + string([]byte{byte(next), 0})))[i]
+				if strings.IndexByte(t.chars, c) < 0 {
+					t.chars += string(rune(c))
+				}
+			}
+		}
+		tails = append(tails, t)
+	}
+	return tails
+}
+
+// read gives the length of the tail at the start of text, and of its part that
+// may be the beginning of a spelling and is to be held back.
+func (r refTail) read(text string) (n, held int) {
+	one := func(i int, c byte) (int, int) {
+		spellings := refSpell(string(rune(c)))[0]
+		if u := strings.NewReplacer("+", "-", "/", "_").Replace(string(rune(c))); u != string(rune(c)) {
+			spellings = append(spellings, u)
+		}
+		cut := 0
+		for _, s := range spellings {
+			if strings.HasPrefix(text[i:], s) {
+				return len(s), 0
+			}
+			if strings.HasPrefix(s, text[i:]) {
+				cut = len(text) - i
+			}
+		}
+		return 0, cut
+	}
+	for _, c := range []byte(r.chars) {
+		k, cut := one(0, c)
+		held = max(held, cut)
+		if k == 0 {
+			continue
+		}
+		n = k
+		for pad := 0; c == r.end && pad < r.pads; pad++ {
+			k, cut := one(n, '=')
+			held = max(held, cut)
+			if k == 0 {
+				break
+			}
+			n += k
+		}
+		return n, held
+	}
+	return 0, held
+}
+
 // refSpell lists for each character what encoders make of it.
 func refSpell(text string) [][]string {
 	var f [][]string
@@ -62,7 +131,7 @@ func refSpell(text string) [][]string {
 
 // refMatch finds the longest occurrence of a form at the start of t (0 if
 // none), and whether t ends inside one.
-func refMatch(t string, form [][]string) (longest int, cut bool) {
+func refMatch(t string, form [][]string, tail refTail) (longest int, cut bool, held int) {
 	at := []int{0}
 	for _, spellings := range form {
 		var next []int
@@ -77,10 +146,11 @@ func refMatch(t string, form [][]string) (longest int, cut bool) {
 		}
 		at = next
 	}
-	if len(at) > 0 {
-		longest = slices.Max(at)
+	for _, i := range at {
+		n, h := tail.read(t[i:])
+		longest, held = max(longest, i+n), max(held, h)
 	}
-	return longest, cut
+	return longest, cut, held
 }
 
 // refRead reads s at t[i:] over line breaks: the index after it, 0 if it is not
@@ -103,28 +173,33 @@ func refRead(t string, i int, s string) (after int, cut bool) {
 }
 
 // reference is the slow filter: the forms of its secrets.
-type reference [][][]string
+type reference struct {
+	forms [][][]string
+	tails []refTail
+}
 
 func newReference(secrets []string) reference {
-	var forms reference
+	var r reference
 	for _, s := range secrets {
-		forms = append(forms, refForms(s)...)
+		r.forms = append(r.forms, refForms(s)...)
+		r.tails = append(r.tails, refTails(s)...)
 	}
-	return forms
+	return r
 }
 
 // filter is what must become of the whole stream t; held is the length of the
 // end that must be held back, should the stream go on.
-func (forms reference) filter(t string) (out string, markers, held int) {
+func (r reference) filter(t string) (out string, markers, held int) {
 	type interval struct{ from, to int }
 	var found []interval
 	for i := range t {
 		to := 0
-		for _, f := range forms {
-			n, cut := refMatch(t[i:], f)
+		for k, f := range r.forms {
+			n, cut, tail := refMatch(t[i:], f, r.tails[k])
 			to = max(to, n)
-			if cut && held == 0 {
-				held = len(t) - i
+			held = max(held, tail)
+			if cut {
+				held = max(held, len(t)-i)
 			}
 		}
 		if to > 0 {

@@ -1,5 +1,7 @@
 package mask
 
+import "slices"
+
 // This file promises that no occurrence is missed which begins at a byte that
 // was walked over, and bounded work for each byte: one step for each node at
 // most, and in practice for one or two, as the beginnings of a random secret do
@@ -10,6 +12,7 @@ type thread struct {
 	node int32
 	read int32 // bytes read, line breaks not counted
 	from int64 // position in the stream of its first byte
+	tail bool  // it reads what follows an occurrence and goes with it
 }
 
 // span is a part of the stream that is to be masked.
@@ -25,6 +28,7 @@ type walker struct {
 	spare   []thread // the other half of a double buffer
 	spans   []span   // found and not yet taken, disjoint, ascending
 	taken   []span
+	tails   []int32 // where tails begin behind the byte of this step
 	seen    []int64 // for each node: the position after the byte that last reached it
 }
 
@@ -82,6 +86,7 @@ func (w *walker) step(c byte, pos int64) {
 		if w.gap++; w.gap > maxGap {
 			w.threads = w.threads[:0]
 		}
+		w.threads = slices.DeleteFunc(w.threads, func(t thread) bool { return t.tail })
 		return
 	}
 	w.gap = 0
@@ -90,23 +95,43 @@ func (w *walker) step(c byte, pos int64) {
 		for _, e := range w.a.edges[w.a.first[t.node]:w.a.first[t.node+1]] {
 			switch {
 			case e.on != c:
-			case e.to == done:
-				w.record(t.from, pos+1)
+			case e.to < 0:
+				w.complete(t, e.to, pos)
 			case w.seen[e.to] != pos+1:
 				// Of two threads at one node the elder, which
 				// covers more, goes on. Threads are in order of age.
 				w.seen[e.to] = pos + 1
-				next = append(next, thread{e.to, t.read + 1, t.from})
+				next = append(next, thread{e.to, t.read + 1, t.from, t.tail})
 			}
 		}
 	}
 	for _, n := range w.a.heads[c] {
 		if w.seen[n] != pos+1 {
 			w.seen[n] = pos + 1
-			next = append(next, thread{n, 1, pos})
+			next = append(next, thread{n, 1, pos, false})
 		}
 	}
+	for _, n := range w.tails {
+		if w.seen[n] != pos+1 {
+			w.seen[n] = pos + 1
+			next = append(next, thread{n, 0, pos + 1, true})
+		}
+	}
+	w.tails = w.tails[:0]
 	w.threads, w.spare = next, w.threads
+}
+
+// complete notes the occurrence, or the piece of a tail, that ends with the byte
+// at pos, and what may follow it. A tail's span overlaps with the one before, so
+// that they count as one.
+func (w *walker) complete(t thread, target int32, pos int64) {
+	if t.tail {
+		t.from--
+	}
+	w.record(t.from, pos+1)
+	if target != done {
+		w.tails = append(w.tails, tailOf(target))
+	}
 }
 
 // record notes an occurrence. Ends come in ascending order, so only the last

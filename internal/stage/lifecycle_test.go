@@ -260,6 +260,37 @@ func TestCleanupWithoutItsKeyStillRevokes(t *testing.T) {
 	}
 }
 
+// The ledger is of no use, but the sealed hand-over still knows the session.
+func TestADamagedLeaseIsNotTheEndOfWhatIsKnown(t *testing.T) {
+	h := newHost(t)
+	h.must(prepare.Stage())
+	le := h.only()
+	h.write(filepath.Join(h.state, "leases", le.ID+".json"), "{")
+	if err := h.run(cleanup.Stage()); err == nil {
+		t.Error("cleanup is content")
+	}
+	for _, want := range []string{"cannot be read", le.SessionName + " of role " + deployRole, "by hand"} {
+		if !strings.Contains(h.stderr.String(), want) {
+			t.Errorf("not said: %q\n%s", want, &h.stderr)
+		}
+	}
+	if h.sealed() != 0 || strings.Contains(h.stderr.String(), "0001-01-01") {
+		t.Errorf("%d sealed files\n%s", h.sealed(), &h.stderr)
+	}
+}
+
+// A statement to copy is of no use among three copies of it.
+func TestCleanupSaysOnceWhatToDo(t *testing.T) {
+	h := newHost(t)
+	h.must(prepare.Stage())
+	h.aws.Push(fakeaws.Fault{Action: "PutRolePolicy", Status: 403, Code: "AccessDenied", Message: "no", Times: -1})
+	err := h.run(cleanup.Stage())
+	stage.Explain(&h.stderr, err)
+	if fault.ClassOf(err) != fault.Permanent || strings.Count(h.stderr.String(), `"iam:PutRolePolicy"`) != 1 {
+		t.Errorf("%v\n%s", err, &h.stderr)
+	}
+}
+
 // After the red button a job must be told what happened, not that a file is gone.
 func TestAJobWhoseSessionWasTakenBackIsToldSo(t *testing.T) {
 	h := newHost(t)

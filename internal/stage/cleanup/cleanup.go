@@ -85,7 +85,8 @@ func run(ctx context.Context, call stage.Call) (err error) {
 func (c *cleaning) own(ctx context.Context) error {
 	var errs []error
 	// The sealed state goes with the revocation: read it first.
-	plan, known := c.plan()
+	state, known := c.sealed()
+	plan := state.Shell
 	if !known && c.conf != nil {
 		var err error
 		plan, err = shell.CleanupPlan(c.conf.Executor.Shell, c.handed.LeaseID)
@@ -94,24 +95,36 @@ func (c *cleaning) own(ctx context.Context) error {
 	crash.Point("begun")
 	rep, err := c.revoker().Revoke(ctx, c.handed.LeaseID)
 	crash.Point("revoked")
-	errs = append(errs, err, c.report(rep), c.ledger.RemoveSealed(c.handed.LeaseID))
+	reportErr := c.report(rep)
+	if it, ok := rep.Of(c.handed.LeaseID); ok && it.Outcome == revoke.Unrevoked {
+		if it.Lease.SessionName == "" && state.Session != nil {
+			stage.Say(c.call.Stderr, "the job's session is %s of role %s and can be used until %s; the ledger cannot revoke it: deny aws:userid \"*:%s\" on the role by hand",
+				state.Session.Name, state.Session.RoleARN, stage.Moment(state.Session.Expiration), state.Session.Name)
+		}
+		// The report has said why, with the way out.
+		err = fault.New(fault.ClassOf(err), "clean up after the job", "", errUnrevoked, "")
+	}
+	errs = append(errs, err, reportErr, c.ledger.RemoveSealed(c.handed.LeaseID))
 	if known {
 		errs = append(errs, shell.New(plan).Cleanup(ctx))
 	}
 	return errors.Join(errs...)
 }
 
-// plan is the plan that prepare sealed, if there is one.
-func (c *cleaning) plan() (shell.Plan, bool) {
+// sealed is what prepare sealed, if there is anything.
+func (c *cleaning) sealed() (handover.State, bool) {
 	blob, err := c.ledger.ReadSealed(c.handed.LeaseID)
 	if err != nil {
-		return shell.Plan{}, false
+		return handover.State{}, false
 	}
 	state, err := handover.Open(c.handed.Key, c.handed.LeaseID, blob)
-	return state.Shell, err == nil
+	return state, err == nil
 }
 
-var errNoSettings = errors.New("the configuration, which says who may write the deny, cannot be used")
+var (
+	errNoSettings = errors.New("the configuration, which says who may write the deny, cannot be used")
+	errUnrevoked  = errors.New("its session is not revoked (see above)")
+)
 
 // revoker takes sessions back. Without a configuration it closes the lease and
 // destroys the sealed session, and says that AWS still takes it: the lease is

@@ -70,7 +70,8 @@ func explain(role, reason string, err error) error {
 				"until they expire, or until a sweep finds room. Shorter durations, fewer inline policies of your own or more roles make room.", MaxPolicyChars))
 	case ReasonInvalid:
 		return fault.New(fault.Permanent, op, role, err,
-			"The ledger was changed by another hand, or the role left the configuration. Look at it with: envrole leases --unrevoked")
+			"The ledger was changed by another hand, or no rule names the role's account any more. Look at it with: envrole leases --unrevoked\n"+
+				"If the role is right, this revokes its sessions although no rule names it: envrole revoke --role ARN")
 	case ReasonPassing:
 		return fault.New(fault.Passing, op, role, err, "The sessions stay recorded as unrevoked; every sweep tries again until they expire.")
 	}

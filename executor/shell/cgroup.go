@@ -28,7 +28,7 @@ func openCgroup(marker string) (*cgroup, error) {
 	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return existingCgroup(marker)
+	return cgroupAt(path)
 }
 
 // existingCgroup opens the job's group, and does not make it.
@@ -37,6 +37,10 @@ func existingCgroup(marker string) (*cgroup, error) {
 	if err != nil {
 		return nil, err
 	}
+	return cgroupAt(path)
+}
+
+func cgroupAt(path string) (*cgroup, error) {
 	dir, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"regexp"
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,7 +12,7 @@ import (
 )
 
 //nolint:gochecknoglobals // a table that is never written
-var accountFormat = regexp.MustCompile(`^\d{12}$`)
+var accountFormat = lazily(`^\d{12}$`)
 
 // Account is the 12-digit account of the runner's own identity. STS is asked
 // (sts:GetCallerIdentity, which needs no permission) unless the credentials
@@ -25,7 +24,7 @@ func (b *Base) Account(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if accountFormat.MatchString(creds.AccountID) {
+	if accountFormat().MatchString(creds.AccountID) {
 		return creds.AccountID, nil
 	}
 	const op = "find the runner's own AWS account"
@@ -36,7 +35,7 @@ func (b *Base) Account(ctx context.Context) (string, error) {
 		return "", fault.New(class, op, "", f, help)
 	}
 	account := aws.ToString(out.Account)
-	if !accountFormat.MatchString(account) {
+	if !accountFormat().MatchString(account) {
 		return "", fault.New(fault.Passing, op, "", errors.New("STS's answer names none"), answerHelp)
 	}
 	return account, nil

@@ -3,7 +3,6 @@ package session
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -107,7 +106,7 @@ func (f *failure) chainingLimit() bool {
 // kind of policy that is missing or denies.
 //
 //nolint:gochecknoglobals // a table that is never written
-var notAuthorized = regexp.MustCompile(`^User: (\S+) is not authorized to perform: (sts:[A-Za-z]+) on resource: (\S+)(.*)$`)
+var notAuthorized = lazily(`^User: (\S+) is not authorized to perform: (sts:[A-Za-z]+) on resource: (\S+)(.*)$`)
 
 // deniedAction is the action that AWS says is not allowed, "" if the failure is
 // no denial or does not name one.
@@ -115,7 +114,7 @@ func (f *failure) deniedAction() string {
 	if !f.denied() {
 		return ""
 	}
-	if m := notAuthorized.FindStringSubmatch(f.Message); m != nil {
+	if m := notAuthorized().FindStringSubmatch(f.Message); m != nil {
 		return m[2]
 	}
 	for _, a := range []string{actionTag, actionIdentity} {
@@ -134,7 +133,7 @@ func (f *failure) explicitDeny() bool {
 
 // deniedPrincipal is who AWS says was denied, and the rest of its sentence.
 func (f *failure) deniedPrincipal() (arn, rest string) {
-	m := notAuthorized.FindStringSubmatch(f.Message)
+	m := notAuthorized().FindStringSubmatch(f.Message)
 	if m == nil {
 		return "", ""
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
 	"syscall"
 	"unicode"
@@ -62,7 +61,7 @@ func readFailure(ctx context.Context, err error, secrets ...string) *failure {
 		f.Status, f.RequestID = resp.HTTPStatusCode(), printable(redact(resp.ServiceRequestID(), secrets), 64)
 	}
 	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorCode() != unknownCode && codeFormat.MatchString(api.ErrorCode()) {
+	if errors.As(err, &api) && api.ErrorCode() != unknownCode && codeFormat().MatchString(api.ErrorCode()) {
 		f.Code = redact(api.ErrorCode(), secrets)
 		if !quotesRequest(f.Code) {
 			f.Message = redact(api.ErrorMessage(), secrets)
@@ -113,7 +112,7 @@ func networkText(err error) string {
 }
 
 //nolint:gochecknoglobals // a table that is never written
-var codeFormat = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._:-]{0,99}$`)
+var codeFormat = lazily(`^[A-Za-z][A-Za-z0-9._:-]{0,99}$`)
 
 // quotesRequest says whether AWS's text for this code repeats parts of the
 // request: the canonical request of SignatureDoesNotMatch holds the session

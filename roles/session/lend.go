@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -184,7 +183,7 @@ func (s Session) credentials() aws.Credentials {
 // nameFormat is AWS's pattern for RoleSessionName.
 //
 //nolint:gochecknoglobals // a table that is never written
-var nameFormat = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+var nameFormat = lazily(`^[\w+=,.@-]{2,64}$`)
 
 // check refuses what AWS would refuse anyway, with a clearer word.
 func (h hop) check() error {
@@ -192,7 +191,7 @@ func (h hop) check() error {
 		return fault.New(fault.Permanent, opAssume, printable(h.roleARN, 256), errors.New("this is not the ARN of an IAM role"),
 			"Write the role as arn:aws:iam::ACCOUNT:role/NAME.")
 	}
-	if !nameFormat.MatchString(h.name) {
+	if !nameFormat().MatchString(h.name) {
 		return fault.New(fault.Internal, opAssume, h.roleARN, errors.New("the session name is not one that AWS takes"), "")
 	}
 	if h.region == "" {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 )
 
@@ -106,14 +105,14 @@ func compact(st []statement) string {
 
 //nolint:gochecknoglobals // tables that are never written
 var (
-	roleFormat    = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::(\d{12}):role/((?:[\x21-\x7E]+/)?([\w+=,.@-]{1,64}))$`)
-	sessionFormat = regexp.MustCompile(`^arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([\w+=,.@-]{1,64})/[\w+=,.@-]{2,64}$`)
-	userFormat    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:(user/[\x21-\x7E]+|root)$`)
+	roleFormat    = lazily(`^arn:(aws[a-z-]*):iam::(\d{12}):role/((?:[\x21-\x7E]+/)?([\w+=,.@-]{1,64}))$`)
+	sessionFormat = lazily(`^arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([\w+=,.@-]{1,64})/[\w+=,.@-]{2,64}$`)
+	userFormat    = lazily(`^arn:aws[a-z-]*:iam::\d{12}:(user/[\x21-\x7E]+|root)$`)
 )
 
 // roleName is the name at the end of an IAM role's ARN, without the path.
 func roleName(arn string) (name string, ok bool) {
-	m := roleFormat.FindStringSubmatch(arn)
+	m := roleFormat().FindStringSubmatch(arn)
 	if m == nil {
 		return "", false
 	}
@@ -127,10 +126,10 @@ func callerARN(previous, named string) string {
 	if previous != "" {
 		return previous
 	}
-	if m := sessionFormat.FindStringSubmatch(named); m != nil {
+	if m := sessionFormat().FindStringSubmatch(named); m != nil {
 		return "arn:" + m[1] + ":iam::" + m[2] + ":role/" + m[3]
 	}
-	if userFormat.MatchString(named) || roleFormat.MatchString(named) {
+	if userFormat().MatchString(named) || roleFormat().MatchString(named) {
 		return named
 	}
 	return unknownPrincipal

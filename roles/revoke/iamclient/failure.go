@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -30,7 +31,7 @@ func failed(ctx context.Context, op, role string, err error) (time.Time, error) 
 		return at, fault.New(own.Class, op, role, own, own.Help)
 	}
 	var api smithy.APIError
-	if errors.As(err, &api) && codeFormat.MatchString(api.ErrorCode()) && api.ErrorCode() != "UnknownError" {
+	if errors.As(err, &api) && codeFormat().MatchString(api.ErrorCode()) && api.ErrorCode() != "UnknownError" {
 		return at, classify(op, role, api.ErrorCode(), api.ErrorMessage(), status)
 	}
 	switch {
@@ -84,8 +85,10 @@ func classify(op, role, code, message string, status int) error {
 	return wrap(fault.Permanent, nil, "IAM rejects the request: correct in the revoker's set-up what its message names.")
 }
 
+// codeFormat is compiled when a call first fails, not at every start.
+//
 //nolint:gochecknoglobals // a table that is never written
-var codeFormat = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._:-]{0,99}$`)
+var codeFormat = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._:-]{0,99}$`) })
 
 // maxMessage is how much of AWS's text is shown, in characters.
 const maxMessage = 600

@@ -126,7 +126,17 @@ func TestExplainAPayload(t *testing.T) {
 		t.Errorf("no file: %d\n%s", code, out)
 	}
 	// A job that its lint would refuse is a refusal, not a failed command.
-	if _, errs, code := call(t, "explain", "--config", file, "--job", filepath.Join(data, "review_overridden_by_variable.json")); code != exitFinding || errs == "" {
+	b, err := os.ReadFile(filepath.Join(data, "honest_production.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := filepath.Join(t.TempDir(), "forged.json")
+	text := strings.Replace(string(b), `"variables":`, `"variables": [{"key":"CI_ENVIRONMENT_NAME","value":"staging","public":true}], "was":`, 1)
+	text = strings.Replace(text, `}], "was": [`, `},`, 1)
+	if err := os.WriteFile(forged, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := call(t, "explain", "--config", file, "--job", forged); code != exitFinding || !strings.Contains(errs, "CI_ENVIRONMENT_NAME") {
 		t.Errorf("refused by the lint: %d\n%s", code, errs)
 	}
 }
@@ -165,7 +175,7 @@ func TestLeasesAndTheRedButton(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := ledger.Create(context.Background(), lease.Lease{
-			ID: id, State: lease.Asked, JobID: int64(100 + i), Project: "acme/shop/web\x1b[31m", Environment: "production", Rule: rule,
+			ID: id, State: lease.Asked, JobID: int64(100 + i), Project: "acme/shop/web\x1b[31m", Environment: "production\nlent\t7", Rule: rule,
 			RoleARN: "arn:aws:iam::111122223333:role/deploy", SessionName: "gl-100-abcdefghijklm", Revoke: "local",
 			AskedAt: now, ExpiresAt: now.Add(time.Hour), Deadline: now.Add(time.Hour),
 		}); err != nil {
@@ -173,7 +183,7 @@ func TestLeasesAndTheRedButton(t *testing.T) {
 		}
 	}
 	out, _, code := call(t, "leases", "--config", file)
-	if code != exitOK || strings.Count(out, "asked") != 2 || strings.Contains(out, "\x1b") {
+	if code != exitOK || strings.Count(out, "asked") != 2 || strings.Count(out, "\n") != 3 || strings.Contains(out, "\x1b") {
 		t.Errorf("leases: %d %q", code, out)
 	}
 	out, errs, code := call(t, "revoke", "--config", file, "--rule", "reviews")

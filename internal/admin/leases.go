@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -72,14 +73,19 @@ func printLeases(con console, shown []lease.Lease, damaged []lease.Damaged) {
 		fmt.Fprintln(w, "STATE\tJOB\tPROJECT\tENVIRONMENT\tSESSION\tROLE\tEXPIRES\tREASON")
 		for _, le := range shown {
 			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", le.State, le.JobID,
-				stage.Printable(le.Project), stage.Printable(le.Environment), le.SessionName, le.RoleARN,
-				le.ExpiresAt.UTC().Format(time.RFC3339), le.LastReason)
+				cell(le.Project), cell(le.Environment), cell(le.SessionName), cell(le.RoleARN),
+				le.ExpiresAt.UTC().Format(time.RFC3339), cell(le.LastReason))
 		}
 		_ = w.Flush()
 	}
 	for _, d := range damaged {
 		fmt.Fprintf(con.out, "cannot be read: %s: %s\n", d.File, stage.Printable(d.Err.Error()))
 	}
+}
+
+// cell keeps a text to its cell of a table: none may pass for a row.
+func cell(s string) string {
+	return strings.NewReplacer("\n", " ", "\t", " ").Replace(stage.Printable(s))
 }
 
 func files(damaged []lease.Damaged) []string {

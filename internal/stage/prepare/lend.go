@@ -110,6 +110,9 @@ func (p *preparation) allowed(ctx context.Context, d roles.Decision) error {
 // one, where `make install` puts them.
 func (p *preparation) authority() []string {
 	paths := []string{p.conf.File, p.conf.State.Dir, p.plan.Shell}
+	if ca := p.conf.GitLab.CAFile; ca != "" { // whoever writes it can answer for GitLab
+		paths = append(paths, ca)
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		return paths

@@ -3,6 +3,8 @@ package prepare
 import (
 	"bytes"
 	"errors"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,5 +69,20 @@ func TestALeaseThatSomebodyClosesIsNotVoid(t *testing.T) {
 	_ = p.notLent(fault.New(fault.Permanent, "assume role", "", errors.New("x"), ""))
 	if _, err := p.ledger.Get(p.handed.LeaseID); err != nil {
 		t.Errorf("a closing lease is whoever closes it: %v", err)
+	}
+}
+
+// A job's user who could write one of these could choose the role.
+func TestEverythingThatDecidesIsChecked(t *testing.T) {
+	p := &preparation{conf: &settings.Settings{File: "/etc/envrole/config.toml"}}
+	p.conf.State.Dir, p.conf.GitLab.CAFile = "/var/lib/envrole", "/etc/ssl/gitlab.pem"
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{p.conf.File, p.conf.State.Dir, p.conf.GitLab.CAFile, exe} {
+		if !slices.Contains(p.authority(), want) {
+			t.Errorf("%s is not", want)
+		}
 	}
 }

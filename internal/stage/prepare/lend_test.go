@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"envrole/internal/audit"
+	"envrole/internal/handover"
 	"envrole/internal/stage"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
+	"envrole/roles/seal"
 	"envrole/roles/settings"
 )
 
@@ -69,6 +71,26 @@ func TestALeaseThatSomebodyClosesIsNotVoid(t *testing.T) {
 	_ = p.notLent(fault.New(fault.Permanent, "assume role", "", errors.New("x"), ""))
 	if _, err := p.ledger.Get(p.handed.LeaseID); err != nil {
 		t.Errorf("a closing lease is whoever closes it: %v", err)
+	}
+}
+
+// Somebody may take the session back between STS's answer and the hand-over.
+func TestASessionThatWasTakenBackIsNotSealed(t *testing.T) {
+	key, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []lease.State{lease.Lent, lease.Closing} {
+		p := asked(t)
+		p.handed.Key = key
+		if _, err := p.ledger.Update(t.Context(), p.handed.LeaseID, func(le *lease.Lease) error { le.State = state; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		err := p.seal(t.Context(), handover.State{Session: &handover.Session{Name: "x"}, Deadline: time.Now().Add(time.Hour)})
+		_, readErr := p.ledger.ReadSealed(p.handed.LeaseID)
+		if lent := state == lease.Lent; (err == nil) != lent || (readErr == nil) != lent {
+			t.Errorf("%s: seal: %v, read: %v", state, err, readErr)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package prepare
 
 import (
+	"fmt"
 	"time"
 
 	"envrole/executor/shell"
@@ -15,10 +16,31 @@ import (
 func (p *preparation) withoutRole(d roles.Decision) error {
 	stage.Say(p.call.Stdout, "no role: %s", d.Why)
 	if names := p.payload.Claims().Names; len(names) > 0 {
-		return p.audit(audit.NoRole, audit.Fields{"reason": d.Why, "claimed": names})
+		return p.audit(audit.NoRole, audit.Fields{"reason": d.Why, "claimed": shown(names)})
 	}
 	return nil
 }
+
+// maxShown is how many claimed environments an event of the audit log names.
+const maxShown = 5
+
+// shown bounds what an author can make of one line of the audit log.
+func shown(names []string) []string {
+	var out []string
+	for i, name := range names {
+		if i == maxShown {
+			return append(out, fmt.Sprintf("and %d more", len(names)-i))
+		}
+		if short := []rune(name); len(short) > maxName {
+			name = string(short[:maxName]) + "..."
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// maxName is the longest name that GitLab stores, in characters.
+const maxName = 255
 
 // tellLent says in the job's log what the job was lent.
 func (p *preparation) tellLent(d roles.Decision, s session.Session) {

@@ -14,6 +14,15 @@ import (
 	"envrole/roles/lease"
 )
 
+// runnable are the only commands of a page that a test runs: EnvRole's own, and
+// looking at the sandbox's audit log. Who writes a page does not think of this
+// test, which may run as root: what is not named here never runs, nor does
+// anything with a redirection, a pipe or a second command.
+func runnable(line string) bool {
+	return !strings.Contains(line, "-config") && // the sandbox's is in the environment
+		regexp.MustCompile(`^(envrole [\w ./:="'-]+|tail -n \d+ /var/lib/envrole/audit\.jsonl)$`).MatchString(line)
+}
+
 // skipped are the commands that cannot run here, by how they begin, and why.
 func skipped() map[string]string {
 	return map[string]string{
@@ -24,6 +33,8 @@ func skipped() map[string]string {
 		"chmod ":     "changes the host",
 		"install ":   "needs root and changes the host; that its files exist is checked",
 		"systemctl ": "needs systemd",
+		"loginctl ":  "needs systemd",
+		"echo ":      "changes the host",
 		"nft ":       "needs root and nftables",
 		"aws ":       "needs the AWS CLI and an account",
 	}
@@ -127,7 +138,11 @@ func commandsRun(t *testing.T, bin string) {
 		for line := range strings.Lines(text) {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), "  # ")
 			line = strings.TrimSpace(line)
-			if line == "" || skip(t, b, line) {
+			if line == "" || strings.HasPrefix(line, "#") || skip(t, b, line) {
+				continue
+			}
+			if !runnable(line) {
+				t.Errorf("%s:%d: %s: not run; name it, with the reason, among those that cannot run here", b.page, b.line, line)
 				continue
 			}
 			if h == nil {
@@ -194,6 +209,19 @@ func commandsSay(t *testing.T, bin string) {
 		out, code := h.run(t, c.command)
 		if code != c.code || !strings.Contains(out, c.says) {
 			t.Errorf("%s: exit code %d\n%s", c.command, code, out)
+		}
+	}
+}
+
+// A page must not be able to make the test change the host.
+func TestOnlyHarmlessCommandsAreRun(t *testing.T) {
+	for _, line := range []string{
+		"echo x >> /etc/cron.deny", "rm -rf /tmp/x", "sudo envrole sweep", "envrole leases > /etc/passwd",
+		"envrole leases; reboot", "envrole leases | sh", "envrole leases && reboot", "envrole explain --job $(reboot)",
+		"envrole leases `reboot`", "tail -n 1 /etc/shadow", "envrole sweep --config /etc/envrole/config.toml", "envrole-cleanup", "",
+	} {
+		if runnable(line) {
+			t.Errorf("%q would run", line)
 		}
 	}
 }

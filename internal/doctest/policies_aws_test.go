@@ -47,16 +47,18 @@ func trusting(arn string, p policy, without string) fakeaws.Role {
 	r := fakeaws.Role{ARN: arn}
 	for _, s := range p.Statement {
 		for _, a := range s.Action {
-			switch {
-			case a == without:
-			case a == "sts:AssumeRole":
+			if a == without {
+				continue
+			}
+			switch a {
+			case "sts:AssumeRole":
 				r.TrustedPrincipals = append(r.TrustedPrincipals, s.Principal["AWS"]...)
 				if id := s.Condition["StringEquals"]["sts:ExternalId"]; len(id) > 0 {
 					r.RequireExternalID = id[0]
 				}
-			case a == "sts:TagSession":
+			case "sts:TagSession":
 				r.AllowTagSession = true
-			case a == "sts:SetSourceIdentity":
+			case "sts:SetSourceIdentity":
 				r.AllowSetSourceIdentity = true
 			}
 		}

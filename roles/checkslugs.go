@@ -23,6 +23,11 @@ func (r *Rule) checkSlugs(p *problems) {
 func (r *Rule) checkSlug(p *problems, key, name string) {
 	part := func(s string) string { return s }
 	switch name {
+	case phEnvironmentSlug:
+		if (key == "role_arn" || key == "chain") && slices.ContainsFunc(r.Environments, func(q Pattern) bool { return !q.Literal() }) {
+			p.warnf(key, "{environment_slug} is chosen by whoever names an environment that the wildcard matches: see that every role of such a name is meant for them")
+		}
+		return
 	case phProjectSlug, phRefSlug:
 	case phNamespaceSlug:
 		part = namespace

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -90,4 +91,27 @@ func (w *world) noToken(payload []byte, text string) {
 	if bytes.Contains([]byte(text), []byte(p.Token)) {
 		w.t.Error("the job's token is in a log")
 	}
+}
+
+// realPart finds a program that only a full machine has.
+func realPart(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not on PATH", name)
+	}
+	t.Skipf("SKIPPED: %s is not on PATH; nothing of this was tested", name)
+	return ""
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

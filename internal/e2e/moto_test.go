@@ -74,20 +74,6 @@ func startMoto(t *testing.T) *moto {
 	return m
 }
 
-// realPart finds a program that only a full machine has.
-func realPart(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not on PATH", name)
-	}
-	t.Skipf("SKIPPED: %s is not on PATH; nothing of this was tested", name)
-	return ""
-}
-
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -45,7 +45,7 @@ func writeAtomicAt(path string, content []byte, d durability, at time.Time) (err
 		return err
 	}
 	if !at.IsZero() {
-		if err = os.Chtimes(f.Name(), at, at); err != nil { //nolint:gosec // as below
+		if err = os.Chtimes(f.Name(), at, at); err != nil {
 			return err
 		}
 	}

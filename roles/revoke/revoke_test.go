@@ -90,7 +90,7 @@ func TestNoSessionIsSealedBehindARevocation(t *testing.T) {
 		}
 		sealing, sealed := make(chan struct{}), make(chan error, 1)
 		go func() {
-			_, err := b.l.Update(b.ctx(), le.ID, func(now *lease.Lease) error {
+			_, err := b.l.Update(b.ctx(), le.ID, func(*lease.Lease) error {
 				close(sealing)
 				// A revocation that does not wait for us has removed the first by then.
 				for range 50 {

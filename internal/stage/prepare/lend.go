@@ -57,7 +57,7 @@ func (p *preparation) lend(ctx context.Context, d roles.Decision) (*handover.Ses
 	took := time.Since(start)
 	crash.Point("sts-answered")
 	if err != nil {
-		return nil, p.notLent(err)
+		return nil, p.notLent(ctx, err)
 	}
 	if err := p.markLent(ctx, lent); err != nil {
 		return nil, err
@@ -143,13 +143,13 @@ func (p *preparation) writeLease(ctx context.Context, base *session.Base, req se
 // notLent settles the lease of a session that there certainly is not, because
 // STS refused it or was never asked: there is nothing to revoke. After any other
 // failure the session may exist, and the lease stays for cleanup.
-func (p *preparation) notLent(cause error) error {
+func (p *preparation) notLent(ctx context.Context, cause error) error {
 	switch fault.ClassOf(cause) {
 	case fault.Permanent, fault.Refused: // see session.Base.Lend
 	case fault.Passing, fault.Internal:
 		return cause
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), ledgerTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerTimeout)
 	defer cancel()
 	le, err := p.ledger.Expire(ctx, p.handed.LeaseID, func(le lease.Lease) error {
 		if le.State != lease.Asked {

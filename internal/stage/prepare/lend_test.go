@@ -53,7 +53,7 @@ func TestALeaseIsVoidOnlyIfThereCertainlyIsNoSession(t *testing.T) {
 	for class, void := range map[fault.Class]bool{fault.Refused: true, fault.Permanent: true, fault.Passing: false, fault.Internal: false} {
 		p := asked(t)
 		cause := fault.New(class, "assume role", "", errors.New("x"), "")
-		if err := p.notLent(cause); !errors.Is(err, cause) {
+		if err := p.notLent(t.Context(), cause); !errors.Is(err, cause) {
 			t.Errorf("%s: the cause was lost: %v", class, err)
 		}
 		_, err := p.ledger.Get(p.handed.LeaseID)
@@ -68,7 +68,7 @@ func TestALeaseThatSomebodyClosesIsNotVoid(t *testing.T) {
 	if _, err := p.ledger.Update(t.Context(), p.handed.LeaseID, func(le *lease.Lease) error { le.State = lease.Closing; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	_ = p.notLent(fault.New(fault.Permanent, "assume role", "", errors.New("x"), ""))
+	_ = p.notLent(t.Context(), fault.New(fault.Permanent, "assume role", "", errors.New("x"), ""))
 	if _, err := p.ledger.Get(p.handed.LeaseID); err != nil {
 		t.Errorf("a closing lease is whoever closes it: %v", err)
 	}

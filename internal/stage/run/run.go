@@ -56,7 +56,7 @@ func run(ctx context.Context, call stage.Call) error {
 	}
 	if state.Session != nil {
 		// While a script runs, no sweep may take its job for gone.
-		release, err := ledger.Hold(handed.LeaseID)
+		release, err := ledger.Hold(handed.LeaseID) //nolint:contextcheck // waits for a moment only, bounded by itself
 		if err != nil {
 			return err
 		}

@@ -86,6 +86,9 @@ func validatePolicy(s string) error {
 	if err := json.Unmarshal([]byte(s), &object); err != nil {
 		return fmt.Errorf("it is not a JSON object: %w", err)
 	}
+	if err := repeatedKey(s); err != nil {
+		return err
+	}
 	if len(object["Statement"]) == 0 {
 		return errors.New("it has no Statement")
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"envrole/internal/fakerunner"
 )
 
@@ -33,7 +35,7 @@ func measureJobs(ctx context.Context, o options) (rows []row, err error) {
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	aws, version := awsCommand(ctx)
-	var ours, bare, hand series
+	var ours, bare, hand, oursCPU, bareCPU, handCPU series
 	for i := range o.rounds + 1 {
 		a, err := w.timed(ctx, "our", &w.ours, useRole)
 		if err != nil {
@@ -43,14 +45,15 @@ func measureJobs(ctx context.Context, o options) (rows []row, err error) {
 		if err != nil {
 			return nil, err
 		}
-		var c time.Duration
+		var c usage
 		if aws != "" {
 			if c, err = w.timed(ctx, "by-hand", &w.bare, fmt.Sprintf(byHand, aws, deployRole)+useRole); err != nil {
 				return nil, err
 			}
 		}
 		if i > 0 { // the first round fills the caches of files
-			ours, bare, hand = append(ours, a), append(bare, b), append(hand, c)
+			ours, bare, hand = append(ours, a.wall), append(bare, b.wall), append(hand, c.wall)
+			oursCPU, bareCPU, handCPU = append(oursCPU, a.cpu), append(bareCPU, b.cpu), append(handCPU, c.cpu)
 		}
 	}
 	// The sessions that were assumed by hand live on: nobody takes them back.
@@ -63,6 +66,7 @@ func measureJobs(ctx context.Context, o options) (rows []row, err error) {
 		row{name: "whole job", ours: ours.String(), theirs: bare.String() + " bare driver", ratio: times(float64(ours.median()), float64(bare.median()))},
 		row{name: "  added by EnvRole", ours: added.String(), target: "<= 60 ms", met: yesNo(added.median() <= 60*time.Millisecond)},
 	)
+	cpu := row{name: "  added processor time; by aws sts assume-role", ours: oursCPU.minus(bareCPU).String()}
 	r := row{name: "  added by aws sts assume-role in the script", ours: added.String(), target: ">= 10x"}
 	if aws == "" {
 		r.theirs, r.met = "NOT MEASURED: there is no aws command on PATH", "?"
@@ -71,20 +75,31 @@ func measureJobs(ctx context.Context, o options) (rows []row, err error) {
 		cli := hand.minus(bare)
 		r.theirs, r.ratio = cli.String()+" "+version, times(float64(cli.median()), float64(added.median()))
 		r.met = yesNo(cli.median() >= 10*added.median())
+		cliCPU := handCPU.minus(bareCPU)
+		cpu.theirs, cpu.ratio = cliCPU.String(), times(float64(cliCPU.median()), float64(oursCPU.minus(bareCPU).median()))
 	}
-	return append(rows, r), nil
+	return append(rows, r, cpu), nil
 }
 
 // timed runs one whole job and gives its time, from the runner's first file to
-// the removal of its last.
-func (w *world) timed(ctx context.Context, who string, runner *fakerunner.Runner, script string) (time.Duration, error) {
+// the removal of its last, and the processor time of all its processes.
+func (w *world) timed(ctx context.Context, who string, runner *fakerunner.Runner, script string) (usage, error) {
 	payload, err := w.payload()
 	if err != nil {
-		return 0, err
+		return usage{}, err
 	}
-	start := time.Now()
+	start, cpu := time.Now(), childrenCPU()
 	res := runner.Run(ctx, job(payload, script))
-	return time.Since(start), failed(who, res)
+	return usage{wall: time.Since(start), cpu: childrenCPU() - cpu}, failed(who, res)
+}
+
+// childrenCPU is the processor time of every process that was waited for.
+func childrenCPU() time.Duration {
+	var ru unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_CHILDREN, &ru) != nil {
+		return 0
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
 // awsCommand finds the aws command and its version; "" if there is none. The

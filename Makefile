@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+DOCS := $(PREFIX)/share/doc/envrole
 BIN := bin
 BINARIES := envrole envrole-config envrole-prepare envrole-run envrole-cleanup
 GO ?= go
@@ -61,14 +62,16 @@ vuln: ## govulncheck; says loudly when its database is out of reach
 ci: vet lint test race e2e fuzz vuln demo ## everything that CI runs
 
 install: build ## install binaries, docs, example configuration and units under DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/envrole $(DESTDIR)$(PREFIX)/share/doc/envrole
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/envrole $(DESTDIR)$(DOCS)/docs $(DESTDIR)$(DOCS)/packaging
 	install -m 0755 $(addprefix $(BIN)/,$(BINARIES)) $(DESTDIR)$(PREFIX)/bin/
 	install -m 0644 config.example.toml $(filter-out %_test.go,$(wildcard packaging/*)) $(DESTDIR)$(PREFIX)/share/envrole/
-	install -m 0644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/envrole/
+	install -m 0644 README.md CHANGELOG.md LICENSE config.example.toml $(DESTDIR)$(DOCS)/
+	install -m 0644 $(wildcard docs/*.md) $(DESTDIR)$(DOCS)/docs/
+	install -m 0644 $(filter-out %_test.go,$(wildcard packaging/*)) $(DESTDIR)$(DOCS)/packaging/
 
 uninstall: ## remove what install put there
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(BINARIES))
-	rm -rf $(DESTDIR)$(PREFIX)/share/envrole $(DESTDIR)$(PREFIX)/share/doc/envrole
+	rm -rf $(DESTDIR)$(PREFIX)/share/envrole $(DESTDIR)$(DOCS)
 
 tools: ## install the linters at their pinned versions
 	$(GO) install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)

@@ -57,6 +57,11 @@ func (g *gate) open() {
 	g.t.Cleanup(func() { _ = f.Close() })
 }
 
+// script is a job of one sub-stage: a crowd is costly enough.
+func script(payload []byte, text string) fakerunner.Job {
+	return fakerunner.Job{Payload: payload, SubStages: []fakerunner.SubStage{{Name: "build_script", Script: text}}}
+}
+
 // 200 jobs of one role run at the same time. Half of them end while the others
 // still use their sessions.
 func TestTwoHundredJobsAtOnce(t *testing.T) {
@@ -69,7 +74,7 @@ func TestTwoHundredJobsAtOnce(t *testing.T) {
 		half, payload := i%2, w.payloadAs("honest_production", int64(900000+i))
 		eventually(t, "earlier jobs start", func() bool { return gates[0].waiting()+gates[1].waiting() > i-starting })
 		halves[half].Go(func() {
-			results[i] = w.runner.Run(context.Background(), job(payload, gates[half].wait(i)+"; "+w.callAWS()))
+			results[i] = w.runner.Run(context.Background(), script(payload, gates[half].wait(i)+"; "+w.callAWS()))
 		})
 	}
 	eventually(t, "all jobs run", func() bool { return gates[0].waiting()+gates[1].waiting() == jobs })
@@ -122,7 +127,7 @@ func TestFourHundredSessionsOfOneRole(t *testing.T) {
 	for i := range running {
 		payload := w.payloadAs("honest_production", int64(800000+i))
 		wg.Go(func() {
-			results[i] = w.runner.Run(context.Background(), job(payload, g.wait(i)+"; "+w.callAWS()))
+			results[i] = w.runner.Run(context.Background(), script(payload, g.wait(i)+"; "+w.callAWS()))
 		})
 	}
 	eventually(t, "the jobs run", func() bool { return g.waiting() == running })

@@ -83,18 +83,22 @@ func TestAGitLabThatDoesNotAnswerAsItShould(t *testing.T) {
 		state fakerunner.State
 		says  []string
 	}{
-		"hangs":            {fakegitlab.Fault{Hang: true}, fakerunner.SystemFailure, []string{"failed for now", "allowed_agents", "did not give an answer in time"}},
-		"hangs in mid-way": {fakegitlab.Fault{HangInBody: true}, fakerunner.SystemFailure, []string{"failed for now"}},
-		"drops":            {fakegitlab.Fault{Drop: true}, fakerunner.SystemFailure, []string{"failed for now"}},
-		"500":              {fakegitlab.Fault{Status: 500}, fakerunner.SystemFailure, []string{"500 Internal Server Error", "the runner may try again"}},
-		"429":              {fakegitlab.Fault{Status: 429, RetryAfter: "3600"}, fakerunner.SystemFailure, []string{"429 Too Many Requests"}},
-		"401":              {fakegitlab.Fault{Status: 401}, fakerunner.ScriptFailure, []string{"refused", "401 Unauthorized", "The job may have ended"}},
-		"403":              {fakegitlab.Fault{Status: 403}, fakerunner.ScriptFailure, []string{"refused", "403 Forbidden", "IP allowlist"}},
-		"404":              {fakegitlab.Fault{Status: 404}, fakerunner.ScriptFailure, []string{"refused", "404 Not Found", "[gitlab] url"}},
-		"redirects":        {fakegitlab.Fault{Redirect: true}, fakerunner.ScriptFailure, []string{"cannot go on", "302 Found", "Redirects are not followed"}},
-		"a login page":     {fakegitlab.Fault{Body: "<html>", ContentType: "text/html"}, fakerunner.ScriptFailure, []string{"text/html"}},
-		"half an answer":   {fakegitlab.Fault{Truncate: true}, fakerunner.ScriptFailure, nil},
-		"an endless one":   {fakegitlab.Fault{Oversize: 2 << 20}, fakerunner.ScriptFailure, []string{"more than"}},
+		"hangs":                 {fakegitlab.Fault{Hang: true}, fakerunner.SystemFailure, []string{"failed for now", "allowed_agents", "did not give an answer in time"}},
+		"hangs in mid-way":      {fakegitlab.Fault{HangInBody: true}, fakerunner.SystemFailure, []string{"failed for now"}},
+		"drops":                 {fakegitlab.Fault{Drop: true}, fakerunner.SystemFailure, []string{"failed for now"}},
+		"500":                   {fakegitlab.Fault{Status: 500}, fakerunner.SystemFailure, []string{"500 Internal Server Error", "the runner may try again"}},
+		"429":                   {fakegitlab.Fault{Status: 429, RetryAfter: "3600"}, fakerunner.SystemFailure, []string{"429 Too Many Requests"}},
+		"401":                   {fakegitlab.Fault{Status: 401}, fakerunner.ScriptFailure, []string{"refused", "401 Unauthorized", "The job may have ended"}},
+		"403":                   {fakegitlab.Fault{Status: 403}, fakerunner.ScriptFailure, []string{"refused", "403 Forbidden", "IP allowlist"}},
+		"404":                   {fakegitlab.Fault{Status: 404}, fakerunner.ScriptFailure, []string{"refused", "404 Not Found", "[gitlab] url"}},
+		"redirects":             {fakegitlab.Fault{Redirect: true}, fakerunner.ScriptFailure, []string{"cannot go on", "302 Found", "Redirects are not followed"}},
+		"a login page":          {fakegitlab.Fault{Body: "<html>", ContentType: "text/html"}, fakerunner.ScriptFailure, []string{"text/html"}},
+		"environments hang":     {fakegitlab.Fault{Endpoint: fakegitlab.Environments, Hang: true}, fakerunner.SystemFailure, []string{"failed for now", "environments?name="}},
+		"environments 403":      {fakegitlab.Fault{Endpoint: fakegitlab.Environments, Status: 403}, fakerunner.ScriptFailure, []string{"refused", "403 Forbidden", "Reporter"}},
+		"environments redirect": {fakegitlab.Fault{Endpoint: fakegitlab.Environments, Redirect: true}, fakerunner.ScriptFailure, []string{"Redirects are not followed"}},
+		"environments empty":    {fakegitlab.Fault{Endpoint: fakegitlab.Environments, Body: "[]"}, fakerunner.ScriptFailure, []string{"refused", "production"}},
+		"half an answer":        {fakegitlab.Fault{Truncate: true}, fakerunner.ScriptFailure, nil},
+		"an endless one":        {fakegitlab.Fault{Oversize: 2 << 20}, fakerunner.ScriptFailure, []string{"more than"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

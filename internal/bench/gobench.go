@@ -36,20 +36,19 @@ func measureGo(ctx context.Context, _ options) ([]row, error) {
 			worst, name = r, strings.TrimPrefix(n, "FilterAdversarial/")
 		}
 	}
-	slowest := result{}
-	for _, r := range decide {
-		if r.perOp > slowest.perOp {
-			slowest = r
-		}
-	}
-	if blocks.mbps == 0 || lines.mbps == 0 || name == "" || slowest.perOp == 0 {
+	first, deep := decide["Decide10000"], decide["Decide10000Deep"]
+	if blocks.mbps == 0 || lines.mbps == 0 || name == "" || first.perOp == 0 || deep.perOp == 0 {
 		return nil, fmt.Errorf("a benchmark is missing: %v %v", filter, decide)
+	}
+	decision := func(name string, r result) row {
+		return row{name: name, ours: fmt.Sprintf("%.2f ms", float64(r.perOp)/1e6), target: "<= 1 ms", met: yesNo(r.perOp <= time.Millisecond)}
 	}
 	return []row{
 		{name: "log filter, ordinary text, 4 KiB a write", ours: fmt.Sprintf("%.2f GB/s, %d allocations", blocks.mbps/1000, blocks.allocs), target: ">= 1 GB/s, 0", met: yesNo(blocks.mbps >= 1000 && blocks.allocs == 0)},
 		{name: "log filter, one line a write", ours: fmt.Sprintf("%.2f GB/s", lines.mbps/1000)},
-		{name: "log filter, text made to slow it (" + name + ")", ours: fmt.Sprintf("%.2f GB/s", worst.mbps/1000)},
-		{name: "decision over 10,000 rules", ours: fmt.Sprintf("%.3f ms", float64(slowest.perOp)/1e6), target: "<= 1 ms", met: yesNo(slowest.perOp <= time.Millisecond)},
+		{name: "log filter, text made to slow it (" + name + ")", ours: fmt.Sprintf("%.1f MB/s", worst.mbps)},
+		decision("decision over 10,000 rules", first),
+		decision("decision over 10,000 rules, made to be slow", deep),
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -106,5 +107,8 @@ func machine() string {
 	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
 		load = strings.Join(strings.Fields(string(b))[:1], "")
 	}
-	return fmt.Sprintf("machine: %d cores (%s), Linux %s, %s, load before the run %s", runtime.NumCPU(), model, kernel, runtime.Version(), load)
+	// Cleanup looks at every process of the host, so their number counts.
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	return fmt.Sprintf("machine: %d cores (%s), Linux %s, %s; before the run: load %s, %d processes",
+		runtime.NumCPU(), model, kernel, runtime.Version(), load, len(processes))
 }

@@ -108,7 +108,11 @@ func TestTwoHundredJobsAtOnce(t *testing.T) {
 	}
 	events := map[string]int{}
 	for _, line := range w.audit() {
-		events[line["event"].(string)]++
+		event, _ := line["event"].(string)
+		events[event]++
+		if event != "lent" && event != "revoked" {
+			t.Errorf("audit log: %v", line)
+		}
 	}
 	if events["lent"] != jobs || events["revoked"] != jobs || len(events) != 2 {
 		t.Errorf("audit log: %v, want %d lent and revoked", events, jobs)

@@ -41,7 +41,7 @@ func TestTheAuditLogTellsEverythingButSecrets(t *testing.T) {
 	if out, code := w.envrole("sweep"); code != 0 { // revoked
 		t.Fatalf("sweep: %d\n%s", code, out)
 	}
-	w.laterBy(3 * time.Hour)
+	w.laterBy(4 * time.Hour)
 	if out, code := w.envrole("sweep"); code != 0 { // expired, policy_deleted
 		t.Fatalf("sweep: %d\n%s", code, out)
 	}

@@ -9,5 +9,7 @@ const anyProject = 1
 // CleanupPlan is a plan for Cleanup alone, for a job of which nothing is left
 // but its lease: its processes and its TMPDIR are found by the lease's id.
 func CleanupPlan(s settings.Shell, leaseID string) (Plan, error) {
-	return NewPlan(Options{Settings: s, ProjectID: anyProject, LeaseID: leaseID})
+	p, err := NewPlan(Options{Settings: s, ProjectID: anyProject, LeaseID: leaseID})
+	p.Since = 0 // the job is older than this process
+	return p, err
 }

@@ -35,6 +35,7 @@ type Plan struct {
 	PassEnv    []string      `json:"pass_env"`    // names from the runner's environment
 	Grace      time.Duration `json:"grace"`       // nanoseconds from SIGTERM to SIGKILL
 	LeaseID    string        `json:"lease_id"`    // names the job on this host; never shown to it
+	Since      uint64        `json:"since"`       // clock ticks since boot: no process of the job is older; 0 is not known
 }
 
 // Options is what NewPlan makes a plan of.
@@ -74,6 +75,9 @@ func NewPlan(o Options) (Plan, error) {
 		p.Grace = defaultGrace
 	}
 	p.BuildsDir, p.CacheDir = BuildsDirs(o.Settings, p.Home, o.ProjectID, o.RefProtected)
+	if self, ok := readProcess(os.Getpid()); ok {
+		p.Since = self.start
+	}
 	if p.SwitchUser {
 		// The runner's TMPDIR is its own, mode 0700. The name is made of the
 		// lease id, so nobody can have put something else there before.

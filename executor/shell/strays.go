@@ -28,7 +28,9 @@ func ancestors(table map[int]process) map[int]bool {
 func (p Plan) markedProcesses(table map[int]process, spare map[int]bool) map[int]bool {
 	found := map[int]bool{}
 	for pid, proc := range table {
-		if !spare[pid] && !proc.zombie() && marked(pid, p.mark()) {
+		// Most processes of a host are older than the job: reading their
+		// environment would be most of a cleanup's time.
+		if !spare[pid] && !proc.zombie() && proc.start >= p.Since && marked(pid, p.mark()) {
 			found[pid] = true
 		}
 	}

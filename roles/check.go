@@ -17,6 +17,7 @@ func (r *Rule) Check() []RuleProblem {
 	r.checkProjects(&p)
 	r.checkWords(&p)
 	r.checkSubStages(&p)
+	r.checkProof(&p)
 	r.Grant.check(&p)
 	r.checkSlugs(&p)
 	return p
@@ -50,6 +51,8 @@ func (r *Rule) checkPatterns(p *problems) {
 		{"actions", r.Actions},
 		{"sources", r.Sources},
 		{"users", r.Users},
+		{"user_access_levels", r.UserAccessLevels},
+		{"ci_config", r.CIConfig},
 	} {
 		for _, pattern := range l.patterns {
 			p.fail(l.key, pattern.Validate())

@@ -5,6 +5,11 @@ import "fmt"
 // Decide says what a job with these facts is lent: the grant of the first rule,
 // in file order, whose conditions all hold.
 //
+// A rule whose other conditions hold and that wants a stronger proof than the
+// job has makes it Refuse: whether a token is there is the author's choice, and
+// must not choose between rules. Only the conditions on the token's own claims
+// are not known then.
+//
 // If none holds the answer is NoRole, unless a rule with RequireRole names the
 // job's environment and project: then it is Refuse, by the first such rule. It
 // is Refuse too where a rule matches but its placeholders cannot be filled with
@@ -18,6 +23,10 @@ func Decide(rules []Rule, f Facts) Decision {
 		d.Trail = append(d.Trail, v)
 		if v.Failed == Matched {
 			d.lend(r, &f)
+			return d
+		}
+		if v.Failed == CondProof {
+			d.unproven(r, &f, v)
 			return d
 		}
 	}
@@ -37,6 +46,18 @@ func (d *Decision) lend(r *Rule, f *Facts) {
 	d.Grant = grant
 	d.Why = fmt.Sprintf("rule %s matches environment %s of project %s",
 		quote(r.Name), quote(f.Environment.Value), f.project())
+}
+
+// unproven settles a decision at the first rule that wants a stronger proof.
+func (d *Decision) unproven(r *Rule, f *Facts, v Verdict) {
+	d.Outcome = Refuse
+	d.Rule = r
+	d.Why = fmt.Sprintf("rule %s is for %s, but %s; %s", quote(r.Name), f.place(nil), v.detail(f), wayOut(CondProof))
+}
+
+// ForProof says whether the decision refuses the job for want of a proof.
+func (d *Decision) ForProof() bool {
+	return d.Outcome == Refuse && len(d.Trail) > 0 && d.Trail[len(d.Trail)-1].Failed == CondProof
 }
 
 // noMatch settles a decision whose trail holds no match. names are the

@@ -64,14 +64,20 @@ func (d Decision) Explain(f Facts) Explanation {
 	return e
 }
 
+// View lists the facts that a decision can rest on, and who says each.
+func (f Facts) View() []FactView { return f.view() }
+
 // view lists the facts that a decision can rest on, unknown ones too.
 func (f *Facts) view() []FactView {
 	id := func(name string, v int64) FactView {
 		if v == 0 {
 			return FactView{Name: name, From: Absent.String()}
 		}
-		// By the payload or by the API's answer; ids carry no provenance.
-		return FactView{Name: name, Value: strconv.FormatInt(v, 10), From: "GitLab"}
+		from := "GitLab" // the payload, or the API's answer
+		if f.IDsFrom != Absent {
+			from = f.IDsFrom.String()
+		}
+		return FactView{Name: name, Value: strconv.FormatInt(v, 10), From: from}
 	}
 	text := func(name string, v Fact) FactView {
 		return FactView{Name: name, Value: clip(v.Value, maxValue), From: v.From.String()}
@@ -93,6 +99,9 @@ func (f *Facts) view() []FactView {
 		text("job_name", f.JobName),
 		text("action", f.Action),
 		text("source", f.Source),
+		text("environment_protected", f.EnvironmentProtected),
+		text("user_access_level", f.UserAccessLevel),
+		text("ci_config", f.CIConfig),
 		id("job_id", f.JobID),
 		id("pipeline_id", f.PipelineID),
 		id("user_id", f.UserID),
@@ -117,7 +126,7 @@ func (e Explanation) Text() string {
 		if f.Value != "" {
 			value = quote(f.Value)
 		}
-		fmt.Fprintf(&b, "  %-17s %s  (%s)\n", f.Name, value, f.From)
+		fmt.Fprintf(&b, "  %-21s %s  (%s)\n", f.Name, value, f.From)
 	}
 	b.WriteString("\nrules, in order\n")
 	for _, v := range e.Trail {

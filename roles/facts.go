@@ -24,6 +24,10 @@ const (
 	Payload
 	// GitLabAPI marks an answer of GitLab to the job's own token.
 	GitLabAPI
+	// IDToken marks a claim of an ID token that GitLab signed for this job.
+	IDToken
+	// IDTokenAndAPI marks what both say.
+	IDTokenAndAPI
 )
 
 // String names the provenance as the audit log and `envrole explain` show it.
@@ -37,6 +41,10 @@ func (p Provenance) String() string {
 		return "GitLab (payload)"
 	case GitLabAPI:
 		return "GitLab (API)"
+	case IDToken:
+		return "GitLab (ID token)"
+	case IDTokenAndAPI:
+		return "GitLab (ID token and API)"
 	case Absent:
 		return "unknown"
 	}
@@ -74,7 +82,16 @@ type Facts struct {
 
 	JobName Fact // author's word
 	Action  Fact // environment action, author's word: start, prepare, stop, verify, access
-	Source  Fact // CI_PIPELINE_SOURCE, author's word
+	Source  Fact // CI_PIPELINE_SOURCE, author's word unless an ID token says it
+
+	// The next three come from an ID token alone.
+	EnvironmentProtected Fact // "true" or "false"
+	UserAccessLevel      Fact // the user's role in the project: "developer", "maintainer", ...
+	CIConfig             Fact // group/project//.gitlab-ci.yml@refs/heads/main
+
+	// IDsFrom says who vouches for the ids; Absent is the payload, or the
+	// API's answer for those that an old payload lacks.
+	IDsFrom Provenance
 
 	// JobURL is for the audit log only.
 	JobURL string

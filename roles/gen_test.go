@@ -60,17 +60,23 @@ func genPatterns(t *rapid.T, label string, values ...string) []Pattern {
 
 func genRule(t *rapid.T) Rule {
 	return Rule{
-		Name:          "r",
-		Environments:  genPatterns(t, "environments", "*", "p", "p/*", "s", "*x*"),
-		Projects:      genPatterns(t, "projects", "a/b", "a/*", "*", "a/c", "*/b"),
-		ProjectIDs:    rapid.SliceOfN(rapid.Int64Range(1, 2), 0, 2).Draw(t, "project_ids"),
-		Tiers:         genPatterns(t, "tiers", "production", "staging", "*"),
-		Refs:          genPatterns(t, "refs", "main", "*", "r/*"),
-		TagRefs:       genPatterns(t, "tag_refs", "v*", "*", "v1"),
-		Jobs:          genPatterns(t, "jobs", "d*", "deploy"),
-		Actions:       genPatterns(t, "actions", "start", "*"),
-		Sources:       genPatterns(t, "sources", "push", "web"),
-		Users:         genPatterns(t, "users", "dana", "*"),
+		Name:         "r",
+		Environments: genPatterns(t, "environments", "*", "p", "p/*", "s", "*x*"),
+		Projects:     genPatterns(t, "projects", "a/b", "a/*", "*", "a/c", "*/b"),
+		ProjectIDs:   rapid.SliceOfN(rapid.Int64Range(1, 2), 0, 2).Draw(t, "project_ids"),
+		Tiers:        genPatterns(t, "tiers", "production", "staging", "*"),
+		Refs:         genPatterns(t, "refs", "main", "*", "r/*"),
+		TagRefs:      genPatterns(t, "tag_refs", "v*", "*", "v1"),
+		Jobs:         genPatterns(t, "jobs", "d*", "deploy"),
+		Actions:      genPatterns(t, "actions", "start", "*"),
+		Sources:      genPatterns(t, "sources", "push", "web"),
+		Users:        genPatterns(t, "users", "dana", "*"),
+		Proof:        rapid.SampledFrom([]Provenance{Absent, Unverified, GitLabAPI, IDToken}).Draw(t, "proof"),
+
+		EnvironmentProtected: rapid.Bool().Draw(t, "environment_protected"),
+		UserAccessLevels:     genPatterns(t, "user_access_levels", "owner", "maintainer", "*"),
+		CIConfig:             genPatterns(t, "ci_config", "a/b//.gitlab-ci.yml@refs/heads/main", "a/b//*@refs/heads/main", "*"),
+
 		AnyRef:        rapid.Bool().Draw(t, "any_ref"),
 		MergeRequests: rapid.Bool().Draw(t, "merge_requests"),
 		RequireRole:   rapid.Bool().Draw(t, "require_role"),
@@ -84,7 +90,7 @@ func looser(t *rapid.T, r Rule) Rule {
 	r.Environments = append([]Pattern{"p*"}, r.Environments...)
 	r.Projects = append([]Pattern{"a/*"}, r.Projects...)
 	r.ProjectIDs = nil
-	for _, list := range []*[]Pattern{&r.Tiers, &r.Refs, &r.TagRefs, &r.Jobs, &r.Actions, &r.Sources, &r.Users} {
+	for _, list := range []*[]Pattern{&r.Tiers, &r.Refs, &r.TagRefs, &r.Jobs, &r.Actions, &r.Sources, &r.Users, &r.UserAccessLevels, &r.CIConfig} {
 		switch rapid.IntRange(0, 3).Draw(t, "looser") {
 		case 0, 1:
 			*list = nil
@@ -92,15 +98,19 @@ func looser(t *rapid.T, r Rule) Rule {
 			*list = append([]Pattern{"*"}, *list...)
 		}
 	}
+	if rapid.Bool().Draw(t, "any proof") {
+		r.Proof = Absent
+	}
+	r.EnvironmentProtected = r.EnvironmentProtected && rapid.Bool().Draw(t, "still protected")
 	return r
 }
 
 func genLooseRule(t *rapid.T) Rule { return looser(t, genRule(t)) }
 
 func genFacts(t *rapid.T) Facts {
-	sources := []Provenance{GitLabAPI}
+	sources := []Provenance{rapid.SampledFrom([]Provenance{GitLabAPI, IDToken, IDTokenAndAPI}).Draw(t, "proof")}
 	if rapid.Bool().Draw(t, "with gaps") {
-		sources = []Provenance{Absent, Author, Unverified, Payload, GitLabAPI}
+		sources = []Provenance{Absent, Author, Unverified, Payload, GitLabAPI, IDToken, IDTokenAndAPI}
 	}
 	fact := func(label string, values ...string) Fact {
 		return Fact{
@@ -123,5 +133,9 @@ func genFacts(t *rapid.T) Facts {
 		JobName:         fact("job", "deploy", "d1", "test"),
 		Action:          fact("action", "start", "stop"),
 		Source:          fact("source", "push", "web", "api"),
+
+		EnvironmentProtected: fact("environment protected", "true", "false"),
+		UserAccessLevel:      fact("access level", "owner", "maintainer", "guest"),
+		CIConfig:             fact("configuration", "a/b//.gitlab-ci.yml@refs/heads/main", "a/c//x.yml@refs/heads/f"),
 	}
 }

@@ -10,7 +10,7 @@ import "slices"
 // fact. An empty value is no fact.
 func (f Fact) Proven() bool {
 	switch f.From {
-	case Unverified, Payload, GitLabAPI:
+	case Unverified, Payload, GitLabAPI, IDToken, IDTokenAndAPI:
 		return f.Value != ""
 	case Absent, Author:
 		return false
@@ -35,7 +35,10 @@ func (r *Rule) firstFailure(f *Facts) Condition {
 	case !provenIn(r.Users, f.UserLogin):
 		return CondUsers
 	}
-	return r.wordFailure(f)
+	if c := r.wordFailure(f); c != Matched {
+		return c
+	}
+	return r.signedFailure(f)
 }
 
 // refFailure tries the conditions on the ref, which the payload settles.
@@ -62,6 +65,29 @@ func (r *Rule) wordFailure(f *Facts) Condition {
 		return CondSources
 	}
 	return Matched
+}
+
+// signedFailure tries what only a proof can settle: whether it is as strong as
+// the rule demands, and the conditions on the claims of an ID token.
+func (r *Rule) signedFailure(f *Facts) Condition {
+	switch {
+	case f.Environment.From < r.Proof:
+		return CondProof
+	case r.EnvironmentProtected && !signed(f.EnvironmentProtected, "true"):
+		return CondEnvironmentProtected
+	case !signedIn(r.UserAccessLevels, f.UserAccessLevel):
+		return CondUserAccessLevels
+	case !signedIn(r.CIConfig, f.CIConfig):
+		return CondCIConfig
+	}
+	return Matched
+}
+
+// signed says whether an ID token vouches for the fact and this value.
+func signed(f Fact, want string) bool { return f.From >= IDToken && f.Value == want }
+
+func signedIn(patterns []Pattern, f Fact) bool {
+	return len(patterns) == 0 || f.From >= IDToken && f.Value != "" && anyMatch(patterns, f.Value)
 }
 
 // projectHolds wants every given one of projects and project_ids to hold, and

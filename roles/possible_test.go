@@ -70,13 +70,15 @@ func TestPossibleLeavesTheNamesAlone(t *testing.T) {
 // Possible against Decide: where it says that GitLab need not be asked, no
 // answer of GitLab would have lent anything, nor made another outcome.
 func TestPossibleIsSound(t *testing.T) {
-	spared, lent := 0, 0
+	spared, lent, unproven := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		rules := rapid.SliceOfN(rapid.OneOf(rapid.Custom(genLooseRule), rapid.Custom(genRule)), 1, 6).Draw(t, "rules")
 		f := genFacts(t)
 		f.RefProtected = rapid.Bool().Draw(t, "protected again") || f.RefProtected
 		names := rapid.SliceOfN(rapid.SampledFrom([]string{"p", "p/1", "s", "axb", "", "none"}), 0, 3).Draw(t, "names")
 		p := Possible(rules, f, names)
+		proof := rapid.SampledFrom([]Provenance{Unverified, GitLabAPI, IDToken, IDTokenAndAPI}).Draw(t, "proven by")
+		demand := Demanded(rules, f, names)
 		if !p.Could {
 			spared++
 		}
@@ -85,9 +87,19 @@ func TestPossibleIsSound(t *testing.T) {
 			for _, tier := range []string{"", "production", "staging", "other"} {
 				for _, user := range []string{"", "dana", "eve"} {
 					g := f
-					g.Environment = Fact{name, GitLabAPI}
+					g.Environment = Fact{name, proof}
 					g.Tier, g.UserLogin = Fact{tier, GitLabAPI}, Fact{user, GitLabAPI}
 					d := Decide(rules, g)
+					if d.ForProof() && name != "" {
+						asked := demand.IDToken
+						if d.Rule.Proof == GitLabAPI {
+							asked = demand.API
+						}
+						if !asked {
+							t.Fatalf("refused for want of %s, which was not demanded: %+v", d.Rule.Proof, g)
+						}
+						unproven++
+					}
 					if d.Outcome == Lend {
 						lent++
 						if !p.Could {
@@ -111,7 +123,7 @@ func TestPossibleIsSound(t *testing.T) {
 			t.Fatalf("%s: %s, but Decide comes to %v", p.Decision.Outcome, p.Decision.Why, outcomes)
 		}
 	})
-	if spared == 0 || lent == 0 {
-		t.Fatalf("the property was never put to the test: %d spared, %d lent", spared, lent)
+	if spared == 0 || lent == 0 || unproven == 0 {
+		t.Fatalf("the property was never put to the test: %d spared, %d lent, %d unproven", spared, lent, unproven)
 	}
 }

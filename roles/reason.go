@@ -43,6 +43,14 @@ func (v Verdict) detail(f *Facts) string {
 		return among("the environment action", f.Action, r.Actions, false)
 	case CondSources:
 		return among("the pipeline's source", f.Source, r.Sources, false)
+	case CondProof:
+		return "the environment is proven by " + f.Environment.From.String() + "; the rule wants " + r.Proof.String()
+	case CondEnvironmentProtected:
+		return r.protectedDetail(f)
+	case CondUserAccessLevels:
+		return among("the user's access level", f.UserAccessLevel, r.UserAccessLevels, true)
+	case CondCIConfig:
+		return among("the pipeline's configuration", f.CIConfig, r.CIConfig, true)
 	case Matched:
 	}
 	return "does not hold"
@@ -69,6 +77,13 @@ func (r *Rule) projectDetail(f *Facts) string {
 		return "the project's id " + strconv.FormatInt(f.ProjectID, 10) + " is not in project_ids"
 	}
 	return among("the project", f.ProjectPath, r.Projects, true)
+}
+
+func (r *Rule) protectedDetail(f *Facts) string {
+	if !f.EnvironmentProtected.Proven() {
+		return "no ID token says whether the environment is protected"
+	}
+	return "the environment " + quote(f.Environment.Value) + " is not protected"
 }
 
 func (r *Rule) refDetail(f *Facts) string {
@@ -101,6 +116,14 @@ func wayOut(c Condition) string {
 		return "give the job's environment an action that the rule names"
 	case CondSources:
 		return "start the pipeline in a way that the rule names"
+	case CondProof:
+		return "give the job an ID token for EnvRole"
+	case CondEnvironmentProtected:
+		return "have a maintainer protect the environment"
+	case CondUserAccessLevels:
+		return "have the job started by a user with such a role in the project"
+	case CondCIConfig:
+		return "run the job in a pipeline whose configuration the rule names"
 	case Matched, CondEnvironments, CondProjects:
 	}
 	return "ask an administrator to add a rule"

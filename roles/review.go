@@ -112,6 +112,7 @@ func (r *Rule) narrowing() []string {
 		{"tag_refs", r.TagRefs},
 		{"tiers", r.Tiers},
 		{"users", r.Users},
+		{"user_access_levels", r.UserAccessLevels},
 		{"jobs", r.Jobs},
 		{"actions", r.Actions},
 		{"sources", r.Sources},

@@ -19,6 +19,14 @@ type Rule struct {
 	Sources      []Pattern
 	Users        []Pattern
 
+	// Proof is the weakest proof of the environment that the rule takes:
+	// Unverified, GitLabAPI or IDToken; Absent is any.
+	Proof Provenance
+	// These three hold for claims of an ID token only.
+	EnvironmentProtected bool
+	UserAccessLevels     []Pattern
+	CIConfig             []Pattern
+
 	// AnyRef is ref_protected = false, written out: unprotected refs match too.
 	AnyRef bool
 	// MergeRequests lets merge-request pipelines match.

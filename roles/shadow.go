@@ -6,7 +6,8 @@ import (
 )
 
 // shadows says whether every job that s matches is matched by r too, so that s
-// can never be the first match behind r. It is sound and not complete: where it
+// can never be the first match behind r. A job that r refuses for want of proof
+// does not reach s either. It is sound and not complete: where it
 // says true that is proven, condition by condition.
 func (r *Rule) shadows(s *Rule) bool {
 	return coverAll(r.Environments, s.Environments) &&
@@ -20,7 +21,10 @@ func (r *Rule) shadows(s *Rule) bool {
 		implied(r.Users, s.Users) &&
 		implied(r.Jobs, s.Jobs) &&
 		implied(r.Actions, s.Actions) &&
-		implied(r.Sources, s.Sources)
+		implied(r.Sources, s.Sources) &&
+		(!r.EnvironmentProtected || s.EnvironmentProtected) &&
+		implied(r.UserAccessLevels, s.UserAccessLevels) &&
+		implied(r.CIConfig, s.CIConfig)
 }
 
 // coversRefs: a rule without refs and tag_refs takes any ref, a known one or

@@ -38,6 +38,9 @@ func TestOneNarrowerConditionDoesNotShadow(t *testing.T) {
 		"actions not given":   {nil, func(r *Rule) { r.Actions = nil }},
 		"sources":             {nil, func(r *Rule) { r.Sources = []Pattern{"*"} }},
 		"sources not given":   {nil, func(r *Rule) { r.Sources = nil }},
+		"protected":           {func(r *Rule) { r.EnvironmentProtected = true }, nil},
+		"access levels":       {func(r *Rule) { r.UserAccessLevels = []Pattern{"owner"} }, nil},
+		"ci_config":           {func(r *Rule) { r.CIConfig = []Pattern{"*"} }, nil},
 	} {
 		wide, narrow := deployRule(), deployRule()
 		if c.wide != nil {
@@ -71,6 +74,12 @@ func meeting(t *rapid.T, r *Rule) Facts {
 		JobName: fact(r.Jobs), Action: fact(r.Actions), Source: fact(r.Sources),
 		RefProtected: !r.AnyRef || rapid.Bool().Draw(t, "protected"),
 		MergeRequest: r.MergeRequests && rapid.Bool().Draw(t, "merge request"),
+
+		UserAccessLevel: signedAs(fact(r.UserAccessLevels)), CIConfig: signedAs(fact(r.CIConfig)),
+	}
+	f.Environment.From = max(GitLabAPI, r.Proof)
+	if r.EnvironmentProtected || rapid.Bool().Draw(t, "environment protected") {
+		f.EnvironmentProtected = Fact{"true", IDToken}
 	}
 	if len(r.ProjectIDs) > 0 {
 		f.ProjectID = rapid.SampledFrom(r.ProjectIDs).Draw(t, "id")
@@ -82,6 +91,14 @@ func meeting(t *rapid.T, r *Rule) Facts {
 	f.Ref = fact(r.Refs)
 	if f.Tag {
 		f.Ref = fact(r.TagRefs)
+	}
+	return f
+}
+
+// signedAs makes a known fact one of an ID token.
+func signedAs(f Fact) Fact {
+	if f.Known() {
+		f.From = IDToken
 	}
 	return f
 }
@@ -102,7 +119,7 @@ func TestShadowedRulesNeverMatchFirst(t *testing.T) {
 		other := genRule(t)
 		// One or two conditions differ, in whatever direction.
 		for range rapid.IntRange(1, 2).Draw(t, "changes") {
-			switch rapid.IntRange(0, 11).Draw(t, "change") {
+			switch rapid.IntRange(0, 15).Draw(t, "change") {
 			case 0:
 				wide.Environments = other.Environments
 			case 1:
@@ -127,6 +144,14 @@ func TestShadowedRulesNeverMatchFirst(t *testing.T) {
 				wide.Actions = other.Actions
 			case 11:
 				wide.Sources = other.Sources
+			case 12:
+				wide.Proof = other.Proof
+			case 13:
+				wide.EnvironmentProtected = other.EnvironmentProtected
+			case 14:
+				wide.UserAccessLevels = other.UserAccessLevels
+			case 15:
+				wide.CIConfig = other.CIConfig
 			}
 		}
 		rules := []Rule{wide, narrow}

@@ -25,6 +25,10 @@ const (
 	CondJobs
 	CondActions
 	CondSources
+	CondProof
+	CondEnvironmentProtected
+	CondUserAccessLevels
+	CondCIConfig
 )
 
 // Key is the configuration key of the condition, "" for Matched. CondProjects
@@ -51,6 +55,14 @@ func (c Condition) Key() string {
 		return "actions"
 	case CondSources:
 		return "sources"
+	case CondProof:
+		return "proof"
+	case CondEnvironmentProtected:
+		return "environment_protected"
+	case CondUserAccessLevels:
+		return "user_access_levels"
+	case CondCIConfig:
+		return "ci_config"
 	case Matched:
 		return ""
 	}

@@ -44,6 +44,11 @@ type Payload struct {
 	// order, duplicates included. The others are not kept: they hold the job's
 	// secrets.
 	Variables []Variable
+	// Tokens are the variables' values that have the form of a signed JWT, each
+	// once, whatever their names. They are claims as all variables: package
+	// idtoken judges them. TokensLeftOut counts those beyond the limits.
+	Tokens        []seal.Secret
+	TokensLeftOut int
 }
 
 // Info is job_info. GitLab writes all of it; Name is the author's choice.
@@ -140,6 +145,7 @@ func parse(b []byte) (*Payload, error) {
 		r.fail("timeout", fmt.Errorf("%d seconds", s))
 	}
 	p.Variables = r.variables(top)
+	p.Tokens, p.TokensLeftOut = r.tokens(top)
 	if r.err != nil {
 		return nil, r.err
 	}

@@ -84,7 +84,7 @@ func unreachable(e endpoint, err error, token seal.Secret) error {
 		help = "GitLab's certificate is not trusted by this host. If a private authority signed it, put the authority's " +
 			"certificate into a PEM file and name it as ca_file under [gitlab]; otherwise check [gitlab] url and the host's clock."
 	}
-	if strings.Contains(err.Error(), token.Reveal()) { // net/http repeats a header that it does not understand
+	if !token.Empty() && strings.Contains(err.Error(), token.Reveal()) { // net/http repeats a header that it does not understand
 		err = errors.New("an answer that is not HTTP and repeats the job's token")
 	}
 	return passing(fmt.Errorf("no answer to %s: %w", e.shown, err), help)

@@ -41,6 +41,11 @@ func (c *Client) get(ctx context.Context, e endpoint, path string, q query, toke
 	if len(q) > 0 {
 		target += "?" + q.Encode()
 	}
+	return c.fetch(ctx, e, target, token, calls)
+}
+
+// fetch asks for target. An empty token is not sent.
+func (c *Client) fetch(ctx context.Context, e endpoint, target string, token seal.Secret, calls *int) ([]byte, error) {
 	for try := 1; ; try++ {
 		*calls++
 		body, again, err := c.try(ctx, e, target, token, try == maxTries)
@@ -70,7 +75,9 @@ func (c *Client) try(ctx context.Context, e endpoint, target string, token seal.
 	if err != nil {
 		return nil, nil, fault.New(fault.Internal, opProve, "", errors.New("cannot make the request"), "")
 	}
-	req.Header.Set("JOB-TOKEN", token.Reveal())
+	if !token.Empty() {
+		req.Header.Set("JOB-TOKEN", token.Reveal())
+	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
 	resp, err := c.transport.RoundTrip(req)
@@ -102,9 +109,11 @@ func plausible(contentType string, body []byte, token seal.Secret) error {
 	switch {
 	case len(body) > maxAnswer:
 		return fmt.Errorf("more than %d bytes", maxAnswer)
-	case strings.Contains(contentType, token.Reveal()) || bytes.Contains(body, []byte(token.Reveal())):
+	case !token.Empty() && (strings.Contains(contentType, token.Reveal()) || bytes.Contains(body, []byte(token.Reveal()))):
 		// Nothing of such an answer may reach a message.
 		return errors.New("it repeats the job's token")
+	case err == nil && media == "application/jwk-set+json" && token.Empty():
+		return nil
 	case err != nil || media != "application/json":
 		return fmt.Errorf("content type %s, not application/json", job.Quote(contentType))
 	}
@@ -147,7 +156,7 @@ func (c *Client) retryAfter(header string) time.Duration {
 // may be shown.
 func redirectedTo(resp *http.Response, token seal.Secret) string {
 	u, err := resp.Location()
-	if err != nil || strings.Contains(u.Host, token.Reveal()) {
+	if err != nil || !token.Empty() && strings.Contains(u.Host, token.Reveal()) {
 		return ""
 	}
 	return u.Scheme + "://" + u.Host

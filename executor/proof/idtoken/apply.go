@@ -1,0 +1,59 @@
+package idtoken
+
+// This file turns a verified token into facts.
+
+import "envrole/roles"
+
+// Apply gives the facts with the token's claims in them. What GitLab's API has
+// said already must be the same, and counts as said by both; a contradiction is
+// a refusal. The tier stays whatever it was: the token repeats the author's word
+// on it, which is used only where nothing else is known.
+func Apply(f roles.Facts, p Proof) (roles.Facts, error) {
+	for _, both := range []struct {
+		what, token string
+		fact        *roles.Fact
+	}{
+		{"environment", p.Environment, &f.Environment},
+		{"user", p.UserLogin, &f.UserLogin},
+	} {
+		if both.fact.From == roles.GitLabAPI && both.fact.Value != both.token {
+			return f, refuse("Run the job again: something was changed in GitLab this very moment, or [gitlab] url is not this runner's GitLab.",
+				"GitLab's API says %s %q, the ID token %q", both.what, both.fact.Value, both.token)
+		}
+		*both.fact = signed(both.token, both.fact.From)
+	}
+	if f.EnvironmentSlug.From < roles.GitLabAPI {
+		// GitLab's own arithmetic; of a name that GitLab signed.
+		f.EnvironmentSlug = signed(roles.EnvironmentSlug(p.Environment), roles.Absent)
+	}
+	if !f.Tier.Known() && p.Tier != "" {
+		f.Tier = roles.Fact{Value: p.Tier, From: roles.Author}
+	}
+	f.EnvironmentProtected = signed(p.EnvironmentProtected, roles.Absent)
+	f.CIConfig = signed(p.Config, roles.Absent)
+	f.Source = signed(p.Source, roles.Absent)
+	f.RefProtected = p.RefProtected
+	f.ProjectPath = signed(f.ProjectPath.Value, f.ProjectPath.From)
+	f.PipelineID, f.UserID, f.IDsFrom = p.PipelineID, p.UserID, roles.IDToken
+	if !roles.IsMergeRequestRef(f.Ref.Value) && f.Ref.Known() {
+		f.Ref = signed(f.Ref.Value, f.Ref.From)
+	}
+	f.UserAccessLevel = roles.Fact{}
+	if p.Fork() {
+		// The level is the user's in the fork, which is their own.
+		f.MergeRequest = true
+	} else {
+		f.UserAccessLevel = signed(p.AccessLevel, roles.Absent)
+	}
+	return f, nil
+}
+
+func signed(text string, before roles.Provenance) roles.Fact {
+	switch {
+	case text == "":
+		return roles.Fact{}
+	case before == roles.GitLabAPI:
+		return roles.Fact{Value: text, From: roles.IDTokenAndAPI}
+	}
+	return roles.Fact{Value: text, From: roles.IDToken}
+}

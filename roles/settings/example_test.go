@@ -32,7 +32,7 @@ func uncommented(text string, but ...string) string {
 }
 
 func bare(s string) bool {
-	return only(s, func(c rune) bool { return c >= 'a' && c <= 'z' || c == '_' })
+	return only(s, func(c rune) bool { return c >= 'a' && c <= 'z' || c == '_' || digit(c) })
 }
 
 func TestExampleLoads(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // must be a regular file of at most 4 MiB that nobody but root and the current
 // user can change, and so must be everything on the way to it. Others may read
 // it: it holds no secret. The same holds for gitlab.ca_file, which decides whom
-// the job's token is shown to. The error is Problems.
+// the job's token is shown to, and for the program of policy.command. The error is Problems.
 func Load(path string) (*Settings, error) {
 	data, err := readTrusted(path, os.Geteuid())
 	if err != nil {
@@ -27,6 +27,12 @@ func Load(path string) (*Settings, error) {
 		if _, err := readTrusted(s.GitLab.CAFile, os.Geteuid()); err != nil {
 			line := locate(string(data)).root.key("gitlab").key("ca_file").lineOf()
 			return nil, Problems{{File: path, Line: line, Key: "gitlab.ca_file", Msg: oneLine(err.Error())}}
+		}
+	}
+	if len(s.Policy.Command) > 0 {
+		if _, err := trusted(s.Policy.Command[0], os.Geteuid()); err != nil {
+			line := locate(string(data)).root.key("policy").key("command").lineOf()
+			return nil, Problems{{File: path, Line: line, Key: "policy.command", Msg: oneLine(err.Error())}}
 		}
 	}
 	return s, nil

@@ -105,13 +105,18 @@ func (r *reader) settings(t *table) *Settings {
 			CAFile:             gitlab.text("ca_file"),
 			LegacyRefProtected: gitlab.flag("legacy_ref_protected"),
 			Timeout:            gitlab.length("timeout"),
+			Audience:           gitlab.text("audience"),
+			JWKSMaxAge:         gitlab.length("jwks_max_age"),
+			JWKSStale:          gitlab.length("jwks_stale"),
 		},
 		AWS:        AWS{Region: aws.text("region"), Timeout: aws.length("timeout")},
 		State:      State{Dir: t.tables["state"].path("dir")},
 		Session:    Session{Enabled: session.flag("enabled")},
 		Revocation: revocation(t.tables["revocation"]),
 		Executor:   executorOf(t.tables["executor"]),
+		Policy:     policyOf(t.tables["policy"]),
 	}
+	checkAudienceIsOwn(s.GitLab, gitlab)
 	r.rules(s, t)
 	r.warn(s, t)
 	return s

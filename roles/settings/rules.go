@@ -12,6 +12,7 @@ import (
 func (r *reader) rules(s *Settings, t *table) {
 	for _, rt := range t.rules {
 		rule := rt.rule(t.tables["session"], s.AWS.Region)
+		rt.proof(&rule, s.GitLab.Proof)
 		rt.judged(rule.Check())
 		s.Rules = append(s.Rules, rule)
 	}
@@ -44,18 +45,23 @@ func (t *table) rule(session *table, region string) roles.Rule {
 	projectIDs, _ := t.values["project_ids"].([]int64)
 	tags, _ := t.values["tags"].(map[string]string)
 	return roles.Rule{
-		Name:          t.text("name"),
-		Line:          t.place.lineOf(),
-		Environments:  t.patterns("environments"),
-		Projects:      t.patterns("projects"),
-		ProjectIDs:    projectIDs,
-		Tiers:         t.patterns("tiers"),
-		Refs:          t.patterns("refs"),
-		TagRefs:       t.patterns("tag_refs"),
-		Jobs:          t.patterns("jobs"),
-		Actions:       t.patterns("actions"),
-		Sources:       t.patterns("sources"),
-		Users:         t.patterns("users"),
+		Name:         t.text("name"),
+		Line:         t.place.lineOf(),
+		Environments: t.patterns("environments"),
+		Projects:     t.patterns("projects"),
+		ProjectIDs:   projectIDs,
+		Tiers:        t.patterns("tiers"),
+		Refs:         t.patterns("refs"),
+		TagRefs:      t.patterns("tag_refs"),
+		Jobs:         t.patterns("jobs"),
+		Actions:      t.patterns("actions"),
+		Sources:      t.patterns("sources"),
+		Users:        t.patterns("users"),
+
+		EnvironmentProtected: t.flag("environment_protected"),
+		UserAccessLevels:     t.patterns("user_access_levels"),
+		CIConfig:             t.patterns("ci_config"),
+
 		AnyRef:        !t.flag("ref_protected"),
 		MergeRequests: t.flag("merge_requests"),
 		RequireRole:   t.flag("require_role"),

@@ -18,6 +18,7 @@ type Settings struct {
 	Session    Session
 	Revocation Revocation
 	Executor   Executor
+	Policy     Policy
 	Rules      []roles.Rule // session defaults are merged into each rule's Grant
 	// Warnings are things that are legal but deserve a look; `envrole check`
 	// prints them.
@@ -44,6 +45,9 @@ type GitLab struct {
 	CAFile             string
 	LegacyRefProtected bool
 	Timeout            time.Duration // of all calls to GitLab for one job together
+	Audience           string        // of the ID tokens that are for EnvRole
+	JWKSMaxAge         time.Duration // how long GitLab's signing keys count as fresh
+	JWKSStale          time.Duration // how much longer they serve while GitLab gives none
 }
 
 // AWS is the [aws] table.

@@ -25,7 +25,8 @@ func TestSmallestFileGetsEveryDefault(t *testing.T) {
 	got := parsed(t, good)
 	want := &Settings{
 		File:   "f",
-		GitLab: GitLab{URL: "https://gitlab.example.com", Proof: "api", Timeout: 20 * time.Second},
+		GitLab: GitLab{URL: "https://gitlab.example.com", Proof: "api", Timeout: 20 * time.Second, Audience: "envrole", JWKSMaxAge: time.Hour, JWKSStale: 24 * time.Hour},
+		Policy: Policy{Timeout: 10 * time.Second},
 		AWS:    AWS{Region: "eu-central-1", Timeout: 40 * time.Second},
 		State:  State{Dir: "/var/lib/envrole"}, Session: Session{Enabled: true},
 		Revocation: Revocation{
@@ -34,7 +35,7 @@ func TestSmallestFileGetsEveryDefault(t *testing.T) {
 		Executor: Executor{Base: "shell", Shell: Shell{Shell: "bash", User: "ci-job", Metadata: "refuse", Grace: 10 * time.Second}},
 		Rules: []roles.Rule{{
 			Name: "deploys", Line: 7,
-			Environments: []roles.Pattern{"production"}, Projects: []roles.Pattern{"acme/shop/web"},
+			Environments: []roles.Pattern{"production"}, Projects: []roles.Pattern{"acme/shop/web"}, Proof: roles.GitLabAPI,
 			Grant: roles.Grant{
 				RoleARN: "arn:aws:iam::111122223333:role/deploy", Region: "eu-central-1", Duration: time.Hour,
 				Revoke: "policy", SessionTags: "required", Shadowing: "fail",
@@ -58,6 +59,13 @@ proof = "unverified"
 ca_file = "/etc/ca.pem"
 legacy_ref_protected = true
 timeout = "3s"
+audience = "ours"
+jwks_max_age = "2m"
+jwks_stale = "3m"
+[policy]
+command = ["/p", "-x"]
+sha256 = "4355A46B19D348DC2F57C046F8EF63D4538EBB936000F3C9EE954A27460DD865"
+timeout = "7s"
 [aws]
 region = "us-gov-west-1"
 timeout = "4s"
@@ -97,6 +105,10 @@ jobs = ["j"]
 actions = ["start"]
 sources = ["push"]
 users = ["u"]
+proof = "id_token"
+environment_protected = true
+user_access_levels = ["owner"]
+ci_config = ["g/p//f@refs/heads/main"]
 require_role = true
 sub_stages = ["get_sources"]
 role_arn = "arn:aws:iam::111122223333:role/r"
@@ -129,8 +141,12 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 		Duration: 30 * time.Minute, Revoke: "policy", SessionTags: "required", Shadowing: "fail",
 	}
 	want := Settings{
-		File:   "f",
-		GitLab: GitLab{URL: "http://127.0.0.1:8080/git", Proof: "unverified", CAFile: "/etc/ca.pem", LegacyRefProtected: true, Timeout: 3 * time.Second},
+		File: "f",
+		GitLab: GitLab{
+			URL: "http://127.0.0.1:8080/git", Proof: "unverified", CAFile: "/etc/ca.pem", LegacyRefProtected: true, Timeout: 3 * time.Second,
+			Audience: "ours", JWKSMaxAge: 2 * time.Minute, JWKSStale: 3 * time.Minute,
+		},
+		Policy: Policy{Command: []string{"/p", "-x"}, SHA256: "4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865", Timeout: 7 * time.Second},
 		AWS:    AWS{Region: "us-gov-west-1", Timeout: 4 * time.Second},
 		State:  State{Dir: "/srv/envrole/state"},
 		Revocation: Revocation{
@@ -142,13 +158,14 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 		},
 		Rules: []roles.Rule{
 			{
-				Name: "a", Line: 33, Environments: []roles.Pattern{"e*"}, Projects: []roles.Pattern{"g/p"}, ProjectIDs: []int64{7},
+				Name: "a", Line: 40, Environments: []roles.Pattern{"e*"}, Projects: []roles.Pattern{"g/p"}, ProjectIDs: []int64{7},
 				Tiers: []roles.Pattern{"production"}, Refs: []roles.Pattern{"main"}, TagRefs: []roles.Pattern{"v*"},
 				Jobs: []roles.Pattern{"j"}, Actions: []roles.Pattern{"start"}, Sources: []roles.Pattern{"push"}, Users: []roles.Pattern{"u"},
+				Proof: roles.IDToken, EnvironmentProtected: true, UserAccessLevels: []roles.Pattern{"owner"}, CIConfig: []roles.Pattern{"g/p//f@refs/heads/main"},
 				AnyRef: true, MergeRequests: true, RequireRole: true, SubStages: []string{"get_sources"}, Grant: grant,
 			},
 			{
-				Name: "b", Line: 64, Environments: []roles.Pattern{"e"}, ProjectIDs: []int64{8},
+				Name: "b", Line: 75, Environments: []roles.Pattern{"e"}, ProjectIDs: []int64{8}, Proof: roles.Unverified,
 				Grant: roles.Grant{
 					RoleARN: "arn:aws:iam::111122223333:role/r", Region: "us-gov-west-1", Duration: 2 * time.Hour,
 					Revoke: "local", SessionTags: "best-effort", Shadowing: "warn",

@@ -7,10 +7,13 @@ func fileSection() *section {
 	return &section{entries: []entry{
 		{name: "gitlab", kind: subsection, sub: &section{name: "gitlab", entries: []entry{
 			{name: "url", kind: text, required: true, check: checkURL},
-			{name: "proof", kind: text, def: ProofAPI, oneOf: []string{ProofAPI, ProofUnverified}, later: []string{ProofIDToken}},
+			{name: "proof", kind: text, def: ProofAPI, oneOf: []string{ProofAPI, ProofIDToken, ProofUnverified}},
 			{name: "ca_file", kind: text, check: checkPath},
 			{name: "legacy_ref_protected", kind: flag, def: "false"},
 			{name: "timeout", kind: duration, def: "20s", min: minTimeout, max: maxTimeout},
+			{name: "audience", kind: text, def: "envrole", check: checkAudience},
+			{name: "jwks_max_age", kind: duration, def: "1h", min: minKeys, max: maxKeysFresh},
+			{name: "jwks_stale", kind: duration, def: "24h", min: minKeys, max: maxKeysStale},
 		}}},
 		{name: "aws", kind: subsection, sub: &section{name: "aws", entries: []entry{
 			{name: "region", kind: text, required: true, check: checkRegion},
@@ -45,6 +48,7 @@ func fileSection() *section {
 				{name: "grace", kind: duration, def: "10s", min: minGrace, max: maxGrace},
 			}}},
 		}}},
+		{name: "policy", kind: subsection, sub: policySection()},
 		{name: "role", kind: sections, sub: ruleSection()},
 	}}
 }
@@ -66,6 +70,10 @@ func ruleSection() *section {
 		{name: "actions", kind: texts, check: checkPattern},
 		{name: "sources", kind: texts, check: checkPattern},
 		{name: "users", kind: texts, check: checkPattern},
+		{name: "proof", kind: text, oneOf: []string{ProofAPI, ProofIDToken, ProofUnverified}},
+		{name: "environment_protected", kind: flag, def: "false"},
+		{name: "user_access_levels", kind: texts, check: checkPattern},
+		{name: "ci_config", kind: texts, check: checkPattern},
 		{name: "require_role", kind: flag, def: "false"},
 		{name: "sub_stages", kind: texts, emptyOK: true},
 		{name: "role_arn", kind: text},

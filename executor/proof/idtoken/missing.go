@@ -3,19 +3,24 @@ package idtoken
 // This file words what to do about a missing token.
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"envrole/roles/fault"
 )
 
+// ErrMissing marks that the job has no token for EnvRole at all, as opposed to
+// one that is not good.
+var ErrMissing = errors.New("the job has no ID token for EnvRole")
+
 // maxShown is how many other tokens an error names.
 const maxShown = 3
 
 func (v *Verifier) missing(others []string, leftOut int) error {
-	text := "the job has no ID token for EnvRole"
+	var text string
 	if len(others) > 0 {
-		text += ", but " + strings.Join(others[:min(len(others), maxShown)], ", ")
+		text = ", but " + strings.Join(others[:min(len(others), maxShown)], ", ")
 		if more := len(others) - maxShown; more > 0 {
 			text += fmt.Sprintf(" and %d more", more)
 		}
@@ -23,7 +28,7 @@ func (v *Verifier) missing(others []string, leftOut int) error {
 	if leftOut > 0 {
 		text += fmt.Sprintf("; %d more values were too long or too many to be looked at", leftOut)
 	}
-	return fault.New(fault.Refused, opVerify, "", fmt.Errorf("%s", text), HowTo(v.opts.Audience))
+	return fault.New(fault.Refused, opVerify, "", fmt.Errorf("%w%s", ErrMissing, text), HowTo(v.opts.Audience))
 }
 
 // HowTo is the YAML that gives a job its token, for messages.

@@ -4,15 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
-	"envrole/executor/job"
-	"envrole/executor/proof"
-	"envrole/internal/stage"
-	"envrole/internal/version"
+	"envrole/executor/proof/idtoken"
 	"envrole/roles"
 	"envrole/roles/fault"
-	"envrole/roles/settings"
 )
 
 // decide comes to one decision for the job. GitLab is asked only if one of the
@@ -24,7 +19,7 @@ func (p *preparation) decide(ctx context.Context) (roles.Decision, error) {
 	if !p.conf.Session.Enabled {
 		return p.killSwitch(claims.Names)
 	}
-	possible := roles.Possible(rules, p.facts, claims.Names)
+	possible := roles.Possible(rules, p.certain(), claims.Names)
 	if !possible.Could {
 		return possible.Decision, p.refusal(possible.Decision)
 	}
@@ -44,6 +39,13 @@ func (p *preparation) refusal(d roles.Decision) error {
 	if d.Outcome != roles.Refuse {
 		return nil
 	}
+	if d.ForProof() && d.Rule.Proof >= roles.IDToken {
+		err := fmt.Errorf("%s", d.Why)
+		if p.proofs.missing != nil {
+			err = fmt.Errorf("%s: %w", d.Why, p.proofs.missing)
+		}
+		return fault.New(fault.Refused, "decide the job's role", "", err, idtoken.HowTo(p.conf.GitLab.Audience))
+	}
 	return fault.New(fault.Refused, "decide the job's role", "", fmt.Errorf("%s", d.Why),
 		"`envrole explain` on the runner's host shows every rule and why it did not match.")
 }
@@ -59,29 +61,4 @@ func (p *preparation) killSwitch(names []string) (roles.Decision, error) {
 			"Retry the job when the administrator has switched lending on again.")
 	}
 	return roles.Decision{Outcome: roles.NoRole, Why: why}, nil
-}
-
-// prove turns the claimed environment into a fact, by the way that the
-// configuration asks for.
-func (p *preparation) prove(ctx context.Context, claims job.Claims) error {
-	if p.conf.GitLab.Proof == settings.ProofUnverified {
-		p.facts = p.payload.Unverified(p.facts)
-		stage.Say(p.call.Stdout, "the environment is taken from the job's own variables (proof = \"unverified\"): anyone who can start a job here can get any role")
-		return nil
-	}
-	client, err := proof.New(proof.Options{
-		URL: p.conf.GitLab.URL, CAFile: p.conf.GitLab.CAFile, Timeout: p.conf.GitLab.Timeout,
-		UserAgent: "envrole/" + version.Number,
-	})
-	if err != nil {
-		return err
-	}
-	start := time.Now()
-	proven, err := client.Prove(ctx, proof.SubjectOf(p.payload, claims))
-	p.proofTook = time.Since(start)
-	if err != nil {
-		return err
-	}
-	p.facts = proof.Apply(p.facts, proven)
-	return nil
 }

@@ -41,16 +41,16 @@ const unknownTimeout = 12 * time.Hour
 
 // preparation is one run of the stage: what it has learnt so far.
 type preparation struct {
-	call      stage.Call
-	handed    stage.Handed
-	conf      *settings.Settings
-	ledger    *lease.Ledger
-	log       *audit.Log
-	payload   *job.Payload
-	facts     roles.Facts
-	plan      shell.Plan
-	rule      *roles.Rule // the rule that matched or refused, for the audit log
-	proofTook time.Duration
+	call    stage.Call
+	handed  stage.Handed
+	conf    *settings.Settings
+	ledger  *lease.Ledger
+	log     *audit.Log
+	payload *job.Payload
+	facts   roles.Facts
+	plan    shell.Plan
+	rule    *roles.Rule // the rule that matched or refused, for the audit log
+	proofs  proofs
 }
 
 func run(ctx context.Context, call stage.Call) (err error) {
@@ -165,6 +165,7 @@ func (p *preparation) audit(event audit.Event, more audit.Fields) error {
 	if p.rule != nil {
 		fields["rule"] = p.rule.Name
 	}
+	p.auditProofs(fields)
 	for k, v := range more {
 		fields[k] = v
 	}

@@ -45,6 +45,7 @@ const maxName = 255
 // tellLent says in the job's log what the job was lent.
 func (p *preparation) tellLent(d roles.Decision, s session.Session) {
 	stage.Say(p.call.Stdout, "environment %q, proven by %s: role %s", p.facts.Environment.Value, p.facts.Environment.From, s.RoleARN)
+	stage.Say(p.call.Stdout, "facts: %s", provenances(p.facts))
 	stage.Say(p.call.Stdout, "session %s until %s (rule %q)", s.Name, s.Expiration.UTC().Format(time.RFC3339), d.Rule.Name)
 	for _, w := range s.Warnings {
 		stage.Say(p.call.Stdout, "warning: %s", w)
@@ -62,6 +63,6 @@ func (p *preparation) auditLent(d roles.Decision, s session.Session, took time.D
 		"expires": s.Expiration.UTC().Format(time.RFC3339), "duration_s": int(s.Duration.Seconds()),
 		"packed_policy_percent": s.PackedPolicySize, "dropped_tags": s.DroppedTags, "revoke": d.Grant.Revoke,
 		"reason": d.Why, "base": p.conf.Executor.Base, "process_guarantee": shell.New(p.plan).Guarantee(),
-		"sts_ms": took.Milliseconds(), "proof_ms": p.proofTook.Milliseconds(), "sts_request": s.RequestID,
+		"sts_ms": took.Milliseconds(), "proof_ms": p.proofs.took.Milliseconds(), "sts_request": s.RequestID,
 	})
 }

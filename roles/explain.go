@@ -2,6 +2,7 @@ package roles
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -42,7 +43,7 @@ func (d Decision) Explain(f Facts) Explanation {
 	e := Explanation{
 		Outcome: d.Outcome.String(),
 		Why:     d.Why,
-		Facts:   f.view(),
+		Facts:   f.view(maxValue),
 		Trail:   make([]VerdictView, 0, len(d.Trail)),
 	}
 	if d.Rule != nil {
@@ -64,11 +65,12 @@ func (d Decision) Explain(f Facts) Explanation {
 	return e
 }
 
-// View lists the facts that a decision can rest on, and who says each.
-func (f Facts) View() []FactView { return f.view() }
+// View lists the facts that a decision can rest on, and who says each. Values
+// are whole, and may be as long and as hostile as their authors like.
+func (f Facts) View() []FactView { return f.view(math.MaxInt) }
 
 // view lists the facts that a decision can rest on, unknown ones too.
-func (f *Facts) view() []FactView {
+func (f *Facts) view(longest int) []FactView {
 	id := func(name string, v int64) FactView {
 		if v == 0 {
 			return FactView{Name: name, From: Absent.String()}
@@ -80,7 +82,7 @@ func (f *Facts) view() []FactView {
 		return FactView{Name: name, Value: strconv.FormatInt(v, 10), From: from}
 	}
 	text := func(name string, v Fact) FactView {
-		return FactView{Name: name, Value: clip(v.Value, maxValue), From: v.From.String()}
+		return FactView{Name: name, Value: clip(v.Value, longest), From: v.From.String()}
 	}
 	flag := func(name string, v bool) FactView {
 		return FactView{Name: name, Value: strconv.FormatBool(v), From: f.Ref.From.String()}

@@ -41,6 +41,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			at = Environments
 		}
 	}
+	s.mu.Lock()
+	pages := s.pages
+	s.mu.Unlock()
+	if at == "" && !under && pages != nil && strings.HasPrefix(r.URL.Path, s.prefix+"/") {
+		pages.ServeHTTP(w, r)
+		return
+	}
 	if at == "" {
 		// GitLab's own pages answer 404 as HTML; a wrong prefix looks like that.
 		s.write(w, r, answer{status: http.StatusNotFound, contentType: "text/html; charset=utf-8", body: []byte("<!DOCTYPE html>\n<title>404</title>\n"), total: -1}, Fault{})

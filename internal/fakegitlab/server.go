@@ -41,6 +41,7 @@ type Server struct {
 	requests     []Request
 	visits       []Visit
 	changed      chan struct{} // closed and remade with each request
+	pages        http.Handler  // what is not the API; nil is GitLab's own 404
 }
 
 // Start makes a server on a free port of 127.0.0.1, and a second one, on
@@ -114,6 +115,15 @@ func (s *Server) Close() error {
 		errs = append(errs, srv.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// SetPages serves everything below URL that is not the API, such as the
+// discovery document and the signing keys of ID tokens. Paths reach h without
+// the prefix.
+func (s *Server) SetPages(h http.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pages = http.StripPrefix(s.prefix, h)
 }
 
 // AddJob adds a job, or replaces the one with the same id. Where several jobs

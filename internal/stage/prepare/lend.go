@@ -32,6 +32,9 @@ func (p *preparation) lend(ctx context.Context, d roles.Decision) (*handover.Ses
 	if err != nil {
 		return nil, err
 	}
+	if err := p.askPolicy(ctx, d); err != nil {
+		return nil, err
+	}
 	name, err := session.NewName(p.facts.JobID)
 	if err != nil {
 		return nil, err
@@ -112,6 +115,9 @@ func (p *preparation) authority() []string {
 	paths := []string{p.conf.File, p.conf.State.Dir, p.plan.Shell}
 	if ca := p.conf.GitLab.CAFile; ca != "" { // whoever writes it can answer for GitLab
 		paths = append(paths, ca)
+	}
+	if len(p.conf.Policy.Command) > 0 {
+		paths = append(paths, p.conf.Policy.Command[0])
 	}
 	exe, err := os.Executable()
 	if err != nil {

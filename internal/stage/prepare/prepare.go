@@ -51,6 +51,7 @@ type preparation struct {
 	plan    shell.Plan
 	rule    *roles.Rule // the rule that matched or refused, for the audit log
 	proofs  proofs
+	policy  audit.Fields // what the site\'s policy said, if it was asked
 }
 
 func run(ctx context.Context, call stage.Call) (err error) {

@@ -39,6 +39,9 @@ func (p *preparation) auditProofs(fields audit.Fields) {
 		}
 	}
 	fields["facts_from"] = from
+	for k, v := range p.policy {
+		fields[k] = v
+	}
 	if t := p.proofs.token; t != nil {
 		fields["id_token"], fields["id_token_key"] = t.TokenID, t.KeyID
 		fields["jwks_age_s"], fields["jwks_stale"] = int(t.KeysAge.Seconds()), t.Stale

@@ -31,6 +31,7 @@ type checkResult struct {
 	Rules    int           `json:"rules"`
 	Problems []problemView `json:"problems"`
 	Warnings []problemView `json:"warnings"`
+	Notes    []string      `json:"notes,omitempty"`
 }
 
 type problemView struct {
@@ -47,7 +48,7 @@ func check(con console, strict bool) (int, error) {
 	}
 	res := checkResult{File: con.config, Usable: err == nil, Problems: views(problems)}
 	if conf != nil {
-		res.Rules, res.Warnings = len(conf.Rules), views(conf.Warnings)
+		res.Rules, res.Warnings, res.Notes = len(conf.Rules), views(conf.Warnings), conf.Notes()
 	}
 	code := exitOK
 	if !res.Usable || (strict && len(res.Warnings) > 0) {
@@ -64,6 +65,9 @@ func check(con console, strict bool) (int, error) {
 	if conf != nil {
 		for _, w := range conf.Warnings {
 			fmt.Fprintf(con.out, "warning: %s\n", w)
+		}
+		for _, n := range res.Notes {
+			fmt.Fprintf(con.out, "note: %s\n", n)
 		}
 		fmt.Fprintf(con.out, "%s: usable; rules: %d, warnings: %d\n", con.config, res.Rules, len(res.Warnings))
 	} else {

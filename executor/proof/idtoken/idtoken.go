@@ -39,6 +39,9 @@ type Options struct {
 	MaxAge, Stale time.Duration
 	Timeout       time.Duration // of fetching keys
 	GitLab        Fetcher
+	// Offline takes keys from the cache alone, however old, and looks at no
+	// token's time: for explaining a job of the past, never for lending.
+	Offline bool
 	Now           func() time.Time // nil is the real clock
 }
 
@@ -182,6 +185,9 @@ const leeway = 30 * time.Second
 
 // current refuses a token outside of its time.
 func (v *Verifier) current(s stamp) error {
+	if v.opts.Offline {
+		return nil
+	}
 	now := v.opts.Now()
 	ago := func(t time.Time) time.Duration { return now.Sub(t).Round(time.Second) }
 	switch {

@@ -33,8 +33,12 @@ type foundKey struct {
 // it is Passing where that could not be found out.
 func (k *keyring) key(ctx context.Context, id string) (foundKey, error) {
 	c := k.load()
-	if public, ok := find(c.Keys, id); ok && k.age(c) < k.opts.MaxAge {
+	public, ok := find(c.Keys, id)
+	if ok && (k.opts.Offline || k.age(c) < k.opts.MaxAge) {
 		return foundKey{public: public, age: k.age(c)}, nil
+	}
+	if k.opts.Offline {
+		return foundKey{}, passing(fmt.Errorf("no signing key %s in this host's cache", job.Quote(id)))
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.opts.Timeout)
 	defer cancel()

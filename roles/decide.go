@@ -52,7 +52,7 @@ func (d *Decision) lend(r *Rule, f *Facts) {
 func (d *Decision) unproven(r *Rule, f *Facts, v Verdict) {
 	d.Outcome = Refuse
 	d.Rule = r
-	d.Why = fmt.Sprintf("rule %s is for %s, but %s; %s", quote(r.Name), f.place(nil), v.detail(f), wayOut(CondProof))
+	d.Why = fmt.Sprintf("rule %s is for %s, but %s", quote(r.Name), f.place(nil), v.detail(f))
 }
 
 // ForProof says whether the decision refuses the job for want of a proof.

@@ -116,15 +116,13 @@ func wayOut(c Condition) string {
 		return "give the job's environment an action that the rule names"
 	case CondSources:
 		return "start the pipeline in a way that the rule names"
-	case CondProof:
-		return "give the job an ID token for EnvRole"
 	case CondEnvironmentProtected:
 		return "have a maintainer protect the environment"
 	case CondUserAccessLevels:
 		return "have the job started by a user with such a role in the project"
 	case CondCIConfig:
 		return "run the job in a pipeline whose configuration the rule names"
-	case Matched, CondEnvironments, CondProjects:
+	case Matched, CondEnvironments, CondProjects, CondProof: // CondProof is no case of require_role
 	}
 	return "ask an administrator to add a rule"
 }

@@ -40,6 +40,7 @@ e2e: build ## the stage binaries as processes against moto_server
 
 bench: build ## measure: docs/performance.md says what and how to read it
 	$(GO) run ./internal/bench -bin $(BIN)
+	$(GO) test -run '^$$' -bench WarmVerify -benchmem ./executor/proof/idtoken/
 
 fuzz: ## every fuzz target, FUZZTIME runs each
 	@for pkg in $$($(GO) list ./...); do \

@@ -42,7 +42,7 @@ type Options struct {
 	// Offline takes keys from the cache alone, however old, and looks at no
 	// token's time: for explaining a job of the past, never for lending.
 	Offline bool
-	Now           func() time.Time // nil is the real clock
+	Now     func() time.Time // nil is the real clock
 }
 
 // Verifier verifies ID tokens.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,13 +160,8 @@ func rule(changes ...string) string {
 	}
 	for _, c := range changes {
 		key, _, _ := strings.Cut(c, " =")
-		kept := lines[:0:0]
-		for _, l := range lines {
-			if k, _, _ := strings.Cut(l, " ="); k != key {
-				kept = append(kept, l)
-			}
-		}
-		lines = append(kept, c)
+		lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, key+" =") })
+		lines = append(lines, c)
 	}
 	return "[[role]]\n" + strings.Join(lines, "\n") + "\n"
 }

@@ -24,9 +24,9 @@ func (p *preparation) askPolicy(ctx context.Context, d roles.Decision) error {
 	case fault.ClassOf(err) == fault.Refused:
 		answer = "deny"
 	}
-	p.policy = audit.Fields{"policy": answer, "policy_sha256": p.conf.Policy.SHA256, "policy_ms": a.Took.Milliseconds()}
-	if a.Stderr != "" {
-		p.policy["policy_stderr"] = stage.Printable(a.Stderr)
+	p.policy = audit.Fields{
+		"policy": answer, "policy_sha256": p.conf.Policy.SHA256, "policy_ms": a.Took.Milliseconds(),
+		"policy_stderr": stage.Printable(a.Stderr),
 	}
 	if err == nil && a.Message != "" {
 		stage.Say(p.call.Stdout, "policy: %s", a.Message)

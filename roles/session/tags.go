@@ -105,8 +105,10 @@ func refType(f roles.Facts) string {
 	return "branch"
 }
 
+// appendFact leaves out what is only the author's word: policies may rest on a
+// tag.
 func appendFact(tags []Tag, key string, f roles.Fact) []Tag {
-	if !f.Known() || f.Value == "" {
+	if !f.Proven() {
 		return tags
 	}
 	return append(tags, Tag{Key: key, Value: sanitised(f.Value)})

@@ -23,8 +23,7 @@ func Apply(f roles.Facts, p Proof) (roles.Facts, error) {
 		*both.fact = signed(both.token, both.fact.From)
 	}
 	if f.EnvironmentSlug.From < roles.GitLabAPI {
-		// GitLab's own arithmetic; of a name that GitLab signed.
-		f.EnvironmentSlug = signed(roles.EnvironmentSlug(p.Environment), roles.Absent)
+		f.EnvironmentSlug = signed(p.Slug, roles.Absent)
 	}
 	if !f.Tier.Known() && p.Tier != "" {
 		f.Tier = roles.Fact{Value: p.Tier, From: roles.Author}

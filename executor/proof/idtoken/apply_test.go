@@ -84,6 +84,22 @@ func TestBothProofsCheckEachOther(t *testing.T) {
 	}
 }
 
+// An environment of a very old GitLab has a slug that its name does not give.
+func TestASlugThatIsNotSureIsNone(t *testing.T) {
+	for claimed, want := range map[string]roles.Fact{
+		"":                {Value: "review-x-n5c54v", From: roles.IDToken},
+		"review-x-n5c54v": {Value: "review-x-n5c54v", From: roles.IDToken},
+		"review-x-abc123": {},
+	} {
+		s := subject()
+		s.ClaimedName, s.ClaimedSlug = "review/x", claimed
+		f, err := Apply(payloadFacts(), proven(t, with("environment", "review/x"), s))
+		if err != nil || f.EnvironmentSlug != want {
+			t.Errorf("%q: %+v %v", claimed, f.EnvironmentSlug, err)
+		}
+	}
+}
+
 // In a fork's merge request, run in the parent: the user's level is the one in
 // the fork, and the configuration's ref is a branch of the fork under the
 // parent's name. Neither may become a fact.

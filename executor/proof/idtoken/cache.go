@@ -19,6 +19,8 @@ import (
 const (
 	cacheFile = "jwks.json"
 	lockFile  = "jwks.lock"
+	// tempPrefix begins the names of files that are being written.
+	tempPrefix = ".tmp-jwks-"
 	// cacheVersion is raised when the form of the file changes; a file of
 	// another version is no cache.
 	cacheVersion = 1
@@ -76,7 +78,8 @@ func (k *keyring) save(c cache) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(k.opts.Dir, ".tmp-jwks-*") // mode 0600
+	k.tidy()
+	f, err := os.CreateTemp(k.opts.Dir, tempPrefix+"*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -89,6 +92,17 @@ func (k *keyring) save(c cache) error {
 		_ = os.Remove(f.Name())
 	}
 	return err
+}
+
+// tidy removes what a writer left that was killed between two system calls. An
+// hour is far more than a write takes.
+func (k *keyring) tidy() {
+	old, _ := filepath.Glob(filepath.Join(k.opts.Dir, tempPrefix+"*"))
+	for _, path := range old {
+		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
+			_ = os.Remove(path)
+		}
+	}
 }
 
 // lockPause is the time between two tries to take the lock.

@@ -28,6 +28,7 @@ type Claims struct {
 	Source       string // of the pipeline
 
 	Environment          string
+	Slug                 string // not in the token: made of Environment, "" where that is not sure
 	EnvironmentProtected string // "true", "false"
 	Tier                 string // the author's word
 	UserLogin            string

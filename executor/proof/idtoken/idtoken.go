@@ -68,8 +68,9 @@ type Subject struct {
 	Ref         string // "" where unknown
 	Tag         bool
 	Protected   *bool // nil where the payload does not say
-	// ClaimedName is the environment that the payload's variables name; "" claims none.
-	ClaimedName string
+	// ClaimedName and ClaimedSlug are what the payload's variables say of the
+	// environment; "" claims none.
+	ClaimedName, ClaimedSlug string
 }
 
 // SubjectOf takes a subject from a payload, the facts made of it, and its
@@ -78,7 +79,7 @@ func SubjectOf(p *job.Payload, f roles.Facts, c job.Claims) Subject {
 	return Subject{
 		JobID: f.JobID, ProjectID: f.ProjectID, PipelineID: f.PipelineID, UserID: f.UserID,
 		ProjectPath: f.ProjectPath.Value, Ref: f.Ref.Value, Tag: f.Tag,
-		Protected: p.Git.Protected, ClaimedName: c.Name(),
+		Protected: p.Git.Protected, ClaimedName: c.Name(), ClaimedSlug: c.Slug(),
 	}
 }
 
@@ -172,7 +173,7 @@ func (v *Verifier) verify(ctx context.Context, s Subject, c candidate) (Proof, e
 	if err := claims.matches(s); err != nil {
 		return Proof{}, err
 	}
-	claims.Config = configOf(claims, v.opts.Issuer)
+	claims.Config, claims.Slug = configOf(claims, v.opts.Issuer), slugOf(claims, s)
 	return Proof{
 		Claims: claims, TokenID: stamp.id, KeyID: signed.keyID,
 		KeysAge: key.age, Stale: key.stale, Warnings: key.warnings,

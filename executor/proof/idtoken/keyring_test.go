@@ -324,6 +324,14 @@ func TestWritersWithoutALockNeverTearTheCache(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	dead := filepath.Join(dir, tempPrefix+"dead")
+	if err := errors.Join(os.WriteFile(dead, nil, 0o600), os.Chtimes(dead, time.Now(), time.Now().Add(-2*time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	o, _ := p.options(dir)
+	if err := (&keyring{opts: o}).save(cache{}); err != nil {
+		t.Fatal(err)
+	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".tmp-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}

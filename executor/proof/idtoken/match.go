@@ -62,6 +62,17 @@ func (c Claims) refMatches(s Subject) error {
 	return nil
 }
 
+// slugOf is the slug that GitLab gives an environment of this name. Very old
+// environments have another; which one, the token does not say. A slug made up
+// for one of them could be a newer environment's own.
+func slugOf(c Claims, s Subject) string {
+	slug := roles.EnvironmentSlug(c.Environment)
+	if s.ClaimedSlug != "" && s.ClaimedSlug != slug {
+		return ""
+	}
+	return slug
+}
+
 // configOf is where the pipeline's configuration lies, without the instance's
 // own host and path; "" where GitLab does not say it in the expected form.
 //

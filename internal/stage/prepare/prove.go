@@ -30,6 +30,8 @@ type proofs struct {
 func (p *preparation) prove(ctx context.Context, claims job.Claims) error {
 	start := time.Now()
 	defer func() { p.proofs.took = time.Since(start) }()
+	ctx, cancel := context.WithTimeout(ctx, p.conf.GitLab.Timeout)
+	defer cancel()
 	demand := roles.Demanded(p.conf.Rules, p.certain(), claims.Names)
 	if p.conf.GitLab.Proof == settings.ProofUnverified {
 		p.facts = p.payload.Unverified(p.facts)

@@ -65,13 +65,11 @@ func claimsOf(gitlab *fakegitlab.Server, m map[string]any, g truth) map[string]a
 }
 
 // forged are tokens that an author can come by, each better than the own one.
-func forged(t *rapid.T, p *provider, own map[string]any, evil *rsa.PrivateKey) string {
-	c := maps.Clone(own)
-	c["environment"] = rapid.SampledFrom([]string{"production", "prod/eu", "review/x"}).Draw(t, "wanted")
-	c["ref_protected"], c["ref"], c["user_login"] = "true", "main", "alice"
+func forged(t *rapid.T, p *provider, lie map[string]any, evil *rsa.PrivateKey) string {
+	c := maps.Clone(lie)
 	key, kid := p.key, "k"
-	switch rapid.IntRange(0, 6).Draw(t, "forgery") {
-	case 0: // another job's, honestly signed
+	switch rapid.IntRange(-2, 6).Draw(t, "forgery") {
+	case -2, -1, 0: // another job's, honestly signed
 		c["job_id"] = "1"
 	case 1:
 		key = evil
@@ -120,7 +118,16 @@ func TestNoTokenOfTheAuthorGetsAJobAnotherRole(t *testing.T) {
 			}
 		}
 		own := claimsOf(p.gitlab, m, g)
-		has := rapid.IntRange(0, 3).Draw(t, "has its own token") > 0
+		// What the author would have: all that they control fits together, and
+		// only GitLab's word is missing.
+		lie := g
+		lie.environment = rapid.SampledFrom([]string{"production", "prod/eu", "review/x"}).Draw(t, "wanted")
+		lie.slug, lie.user = fakegitlab.Slug(lie.environment), "alice"
+		if rapid.Bool().Draw(t, "lies well") {
+			vars = honestVariables(lie)
+			sub(m, "job_info")["name"] = "deploy"
+		}
+		has := rapid.Bool().Draw(t, "has its own token")
 		if has {
 			raw, err := json.Marshal(own)
 			if err != nil {
@@ -128,8 +135,8 @@ func TestNoTokenOfTheAuthorGetsAJobAnotherRole(t *testing.T) {
 			}
 			vars = append(vars, variable("OWN", oidctest.SignIDToken(p.key, "k", "RS256", string(raw))))
 		}
-		for i := range rapid.IntRange(0, 2).Draw(t, "forgeries") {
-			vars = append([]any{variable(fmt.Sprintf("FORGED_%d", i), forged(t, p, own, evil))}, vars...)
+		for i := range rapid.IntRange(0, 3).Draw(t, "forgeries") {
+			vars = append([]any{variable(fmt.Sprintf("FORGED_%d", i), forged(t, p, claimsOf(p.gitlab, m, lie), evil))}, vars...)
 		}
 		m["variables"] = vars
 

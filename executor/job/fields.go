@@ -21,6 +21,8 @@ const (
 type reader struct {
 	err   error
 	token string // taken out of every text
+
+	tokens tokens // among the variables
 }
 
 // minToken is the shortest token that is looked for in texts, in bytes; GitLab's
@@ -142,6 +144,7 @@ func (r *reader) variables(top map[string]strictjson.Value) []Variable {
 			r.fail(key, err)
 			return nil
 		}
+		r.tokens.look(r, members)
 		if k := r.text(members, "key"); read(k) {
 			vars = append(vars, Variable{Key: k, Value: r.text(members, "value")})
 		}

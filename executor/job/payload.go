@@ -145,7 +145,7 @@ func parse(b []byte) (*Payload, error) {
 		r.fail("timeout", fmt.Errorf("%d seconds", s))
 	}
 	p.Variables = r.variables(top)
-	p.Tokens, p.TokensLeftOut = r.tokens(top)
+	p.Tokens, p.TokensLeftOut = r.tokens.found, r.tokens.leftOut
 	if r.err != nil {
 		return nil, r.err
 	}

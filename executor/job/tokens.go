@@ -24,35 +24,33 @@ const (
 // tokenStart begins every JWT: the base64url form of `{"`.
 const tokenStart = "eyJ"
 
-// tokens reads the values that have a JWT's form; leftOut counts those that are
-// too long or too many. An odd list of variables is reported by variables.
-func (r *reader) tokens(top map[string]strictjson.Value) (found []seal.Secret, leftOut int) {
-	list, err := top["variables"].Array()
-	if err != nil {
-		return nil, 0
+// tokens are the values that have a JWT's form; leftOut counts those that are
+// too long or too many.
+type tokens struct {
+	found   []seal.Secret
+	seen    map[string]bool
+	leftOut int
+}
+
+// look takes the value of one variable.
+func (t *tokens) look(r *reader, members map[string]strictjson.Value) {
+	raw := bytes.TrimSpace(members["value"])
+	if !bytes.HasPrefix(raw, []byte(`"`+tokenStart)) {
+		return // most values: not worth a copy
 	}
-	seen := map[string]bool{}
-	for _, element := range list {
-		members, err := element.Object()
-		if err != nil {
-			return nil, 0
-		}
-		raw := bytes.TrimSpace(members["value"])
-		if !bytes.HasPrefix(raw, []byte(`"`+tokenStart)) {
-			continue // most values: not worth a copy
-		}
-		value := r.text(members, "value")
-		if seen[value] || !tokenShaped(value) {
-			continue
-		}
-		seen[value] = true
-		if len(value) > MaxToken || len(found) == MaxTokens {
-			leftOut++
-			continue
-		}
-		found = append(found, seal.NewSecret(value))
+	value := r.text(members, "value")
+	if t.seen[value] || !tokenShaped(value) {
+		return
 	}
-	return found, leftOut
+	if t.seen == nil {
+		t.seen = map[string]bool{}
+	}
+	t.seen[value] = true
+	if len(value) > MaxToken || len(t.found) == MaxTokens {
+		t.leftOut++
+		return
+	}
+	t.found = append(t.found, seal.NewSecret(value))
 }
 
 // tokenShaped says whether s is header.payload.signature in base64url. The

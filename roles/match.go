@@ -54,14 +54,16 @@ func (r *Rule) refFailure(f *Facts) Condition {
 	return Matched
 }
 
-// wordFailure tries the conditions that the author's word may meet.
+// wordFailure tries the conditions that the author's word may meet. Where the
+// rule wants an ID token the source is not one of them: the token says it, and
+// what a variable says instead must not lead past the rule.
 func (r *Rule) wordFailure(f *Facts) Condition {
 	switch {
 	case !saidIn(r.Jobs, f.JobName):
 		return CondJobs
 	case !saidIn(r.Actions, f.Action):
 		return CondActions
-	case !saidIn(r.Sources, f.Source):
+	case r.Proof < IDToken && !saidIn(r.Sources, f.Source):
 		return CondSources
 	}
 	return Matched
@@ -73,11 +75,13 @@ func (r *Rule) signedFailure(f *Facts) Condition {
 	switch {
 	case f.Environment.From < r.Proof:
 		return CondProof
+	case !saidIn(r.Sources, f.Source):
+		return CondSources
 	case r.EnvironmentProtected && !signed(f.EnvironmentProtected, "true"):
 		return CondEnvironmentProtected
 	case !signedIn(r.UserAccessLevels, f.UserAccessLevel):
 		return CondUserAccessLevels
-	case !signedIn(r.CIConfig, f.CIConfig):
+	case len(r.CIConfig) > 0 && !(f.CIConfig.From >= IDToken && configIn(r.CIConfig, f.CIConfig.Value)):
 		return CondCIConfig
 	}
 	return Matched

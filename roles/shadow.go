@@ -24,7 +24,7 @@ func (r *Rule) shadows(s *Rule) bool {
 		implied(r.Sources, s.Sources) &&
 		(!r.EnvironmentProtected || s.EnvironmentProtected) &&
 		implied(r.UserAccessLevels, s.UserAccessLevels) &&
-		implied(r.CIConfig, s.CIConfig)
+		configImplied(r.CIConfig, s.CIConfig)
 }
 
 // coversRefs: a rule without refs and tag_refs takes any ref, a known one or

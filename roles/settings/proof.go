@@ -34,7 +34,7 @@ func (t *table) proof(rule *roles.Rule, global string) {
 		t.problem("proof", t.place.key("proof"), "%q is less than the %q of [gitlab] proof; a rule may ask for more, never for less", t.text("proof"), global)
 		rule.Proof = ProofOf(global)
 	}
-	if global != ProofIDToken {
+	if rule.Proof != roles.IDToken || global == ProofAPI {
 		return
 	}
 	for _, key := range rule.TierKeys() {

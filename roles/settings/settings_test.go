@@ -55,7 +55,7 @@ func TestEveryKeyReachesTheSettings(t *testing.T) {
 	got := parsed(t, `
 [gitlab]
 url = "http://127.0.0.1:8080/git/"
-proof = "unverified"
+proof = "api"
 ca_file = "/etc/ca.pem"
 legacy_ref_protected = true
 timeout = "3s"
@@ -143,7 +143,7 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 	want := Settings{
 		File: "f",
 		GitLab: GitLab{
-			URL: "http://127.0.0.1:8080/git", Proof: "unverified", CAFile: "/etc/ca.pem", LegacyRefProtected: true, Timeout: 3 * time.Second,
+			URL: "http://127.0.0.1:8080/git", Proof: "api", CAFile: "/etc/ca.pem", LegacyRefProtected: true, Timeout: 3 * time.Second,
 			Audience: "ours", JWKSMaxAge: 2 * time.Minute, JWKSStale: 3 * time.Minute,
 		},
 		Policy: Policy{Command: []string{"/p", "-x"}, SHA256: "4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865", Timeout: 7 * time.Second},

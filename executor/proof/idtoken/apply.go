@@ -6,8 +6,8 @@ import "envrole/roles"
 
 // Apply gives the facts with the token's claims in them. What GitLab's API has
 // said already must be the same, and counts as said by both; a contradiction is
-// a refusal. The tier stays whatever it was: the token repeats the author's word
-// on it, which is used only where nothing else is known.
+// a refusal. A tier that GitLab's API has said stays; any other is the author's
+// word, which the token merely repeats.
 func Apply(f roles.Facts, p Proof) (roles.Facts, error) {
 	for _, both := range []struct {
 		what, token string
@@ -25,8 +25,11 @@ func Apply(f roles.Facts, p Proof) (roles.Facts, error) {
 	if f.EnvironmentSlug.From < roles.GitLabAPI {
 		f.EnvironmentSlug = signed(p.Slug, roles.Absent)
 	}
-	if !f.Tier.Known() && p.Tier != "" {
-		f.Tier = roles.Fact{Value: p.Tier, From: roles.Author}
+	if f.Tier.From < roles.GitLabAPI {
+		f.Tier = roles.Fact{}
+		if p.Tier != "" {
+			f.Tier.Value, f.Tier.From = p.Tier, roles.Author
+		}
 	}
 	f.EnvironmentProtected = signed(p.EnvironmentProtected, roles.Absent)
 	f.CIConfig = signed(p.Config, roles.Absent)
@@ -38,14 +41,15 @@ func Apply(f roles.Facts, p Proof) (roles.Facts, error) {
 		f.Ref = signed(f.Ref.Value, f.Ref.From)
 	}
 	f.UserAccessLevel = roles.Fact{}
-	if p.Fork() {
-		// The level is the user's in the fork, which is their own.
-		f.MergeRequest = true
-	} else {
+	f.MergeRequest = f.MergeRequest || p.Fork() || p.Source == sourceMergeRequest
+	if !p.Fork() { // there the level is the user's in the fork, which is their own
 		f.UserAccessLevel = signed(p.AccessLevel, roles.Absent)
 	}
 	return f, nil
 }
+
+// sourceMergeRequest is what GitLab calls the source of a merge request's pipeline.
+const sourceMergeRequest = "merge_request_event"
 
 func signed(text string, before roles.Provenance) roles.Fact {
 	switch {

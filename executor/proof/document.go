@@ -17,12 +17,13 @@ import (
 
 // Document gives the body of a public JSON document of the instance: path is
 // below [gitlab] url, or an address on the very same scheme, host and port; any
-// other address is a refusal. what names the document in errors ("GET
+// other address is an error. What is not there, or no JSON, is Permanent: it
+// says nothing of the job. what names the document in errors ("GET
 // /.well-known/openid-configuration") and expects its shape.
 func (c *Client) Document(ctx context.Context, path, what, expects string) ([]byte, error) {
 	target, err := c.address(path)
 	if err != nil {
-		return nil, fault.New(fault.Refused, "fetch", what, err,
+		return nil, fault.New(fault.Permanent, "fetch", what, err,
 			"GitLab names an address on another host for it, where EnvRole does not go: check [gitlab] url and GitLab's external_url.")
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -31,7 +32,11 @@ func (c *Client) Document(ctx context.Context, path, what, expects string) ([]by
 	const help = "Check that [gitlab] url is GitLab's address, path prefix included, and that no proxy answers in its place."
 	e := endpoint{shown: what, expects: expects, unauthorized: help, forbidden: help, missing: help}
 	calls := 0
-	return c.fetch(ctx, e, target, seal.Secret{}, &calls)
+	body, err := c.fetch(ctx, e, target, seal.Secret{}, &calls)
+	if fault.ClassOf(err) == fault.Refused { // as an answer about a job it would be a decision on it
+		err = fault.New(fault.Permanent, "fetch", what, err, fault.HelpOf(err))
+	}
+	return body, err
 }
 
 // address is the URL of a document, if it lies on the instance's own origin.

@@ -28,11 +28,29 @@ func TestDocumentsComeFromTheInstanceAlone(t *testing.T) {
 		"", "keys", "//evil.example.com/keys", "https://evil.example.com/keys", "http://127.0.0.1:1/keys",
 		"https" + s.URL[4:] + "/keys", s.URL + ".evil.example.com/keys", "http://user@" + s.URL[7:] + "/keys", "file:///etc/passwd", "http:keys", "%zz",
 	} {
-		if _, err := c.Document(t.Context(), path, "GET keys", "keys"); fault.ClassOf(err) != fault.Refused {
+		if _, err := c.Document(t.Context(), path, "GET keys", "keys"); fault.ClassOf(err) != fault.Permanent {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
 	if len(asked) > 0 {
 		t.Errorf("asked %s", asked[0].URL)
+	}
+}
+
+// A wrong address is the administrator's to mend, and no decision on the job.
+func TestADocumentThatIsNotThereIsTheAdministratorsToMend(t *testing.T) {
+	for status, want := range map[int]fault.Class{
+		http.StatusUnauthorized: fault.Permanent, http.StatusForbidden: fault.Permanent, http.StatusNotFound: fault.Permanent,
+		http.StatusFound: fault.Permanent, http.StatusOK: fault.Permanent, // a page, no JSON
+		http.StatusBadGateway: fault.Passing,
+	} {
+		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+		}))
+		_, err := client(t, Options{URL: s.URL}).Document(t.Context(), "/keys", "GET keys", "keys")
+		if fault.ClassOf(err) != want || fault.HelpOf(err) == "" {
+			t.Errorf("%d: %s: %v", status, fault.ClassOf(err), err)
+		}
 	}
 }

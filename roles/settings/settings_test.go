@@ -165,7 +165,7 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 				AnyRef: true, MergeRequests: true, RequireRole: true, SubStages: []string{"get_sources"}, Grant: grant,
 			},
 			{
-				Name: "b", Line: 75, Environments: []roles.Pattern{"e"}, ProjectIDs: []int64{8}, Proof: roles.Unverified,
+				Name: "b", Line: 75, Environments: []roles.Pattern{"e"}, ProjectIDs: []int64{8}, Proof: roles.GitLabAPI,
 				Grant: roles.Grant{
 					RoleARN: "arn:aws:iam::111122223333:role/r", Region: "us-gov-west-1", Duration: 2 * time.Hour,
 					Revoke: "local", SessionTags: "best-effort", Shadowing: "warn",

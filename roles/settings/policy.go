@@ -29,8 +29,11 @@ func policyOf(t *table) Policy {
 	p := Policy{Command: t.texts("command"), SHA256: strings.ToLower(t.text("sha256")), Timeout: t.length("timeout")}
 	switch {
 	case len(p.Command) == 0:
-		if t.given("sha256") {
+		switch {
+		case t.given("sha256"):
 			t.problem("sha256", t.place.key("sha256"), "has no meaning without command")
+		case t.given("timeout") && !t.bad["command"]: // the line may just have got lost
+			t.problem("timeout", t.place.key("timeout"), "has no meaning without command: no policy is asked then")
 		}
 		return p
 	case p.SHA256 == "" && !t.bad["sha256"]:

@@ -94,6 +94,7 @@ func TestPolicyIsPinned(t *testing.T) {
 		"command = [\"/p\"]\nsha256 = \"" + digest + `"`: "",
 		`command = ["/p"]`:                                   "policy.sha256: missing",
 		`sha256 = "` + digest + `"`:                          "policy.sha256: has no meaning without command",
+		`timeout = "5s"`:                                     "policy.timeout: has no meaning without command", // a line that got lost must not switch it off in silence
 		"command = [\"p\"]\nsha256 = \"" + digest + `"`:      "policy.command: must be an absolute path",
 		"command = [\"/p\"]\nsha256 = \"" + digest[1:] + `"`: "policy.sha256: not a SHA-256 digest",
 		"command = \"/p\"\nsha256 = \"" + digest + `"`:       "policy.command: want a list of strings",

@@ -62,6 +62,8 @@ func run(ctx context.Context, conf settings.Policy, stdin []byte) (stdout []byte
 	case ctx.Err() != nil:
 		return nil, errs.kept.String(), fault.New(fault.Passing, opAsk, "", fmt.Errorf("no answer within %s", conf.Timeout),
 			"No role is lent without its answer. If it stays so, the runner's administrator looks after the program of [policy] command.")
+	case errors.Is(err, exec.ErrWaitDelay):
+		return nil, errs.kept.String(), broken(fmt.Errorf("%s ended, but a process that it started keeps its output open", conf.Command[0]))
 	case err != nil:
 		return nil, errs.kept.String(), broken(fmt.Errorf("%s: %w", conf.Command[0], err))
 	}

@@ -72,6 +72,7 @@ func TestOnlyAPlainAllowIsOne(t *testing.T) {
 		{"allow, but fails", sh(`echo '{"allow":true}'; exit 3`), fault.Permanent, "exit status 3"},
 		{"allow, but dies", sh(`echo '{"allow":true}'; kill -9 $$`), fault.Permanent, "killed"},
 		{"too much", sh(`while :; do echo '{"allow":true}'; done`), fault.Permanent, ""},
+		{"allow, but goes on", sh(`sleep 60 & echo '{"allow":true}'`), fault.Permanent, "keeps its output open"},
 		{"no program", "nonsense", fault.Permanent, "exec format error"},
 		{"interpreter missing", "#!/nowhere/sh\n", fault.Permanent, ""},
 	} {

@@ -81,7 +81,7 @@ func (r *Rule) signedFailure(f *Facts) Condition {
 		return CondEnvironmentProtected
 	case !signedIn(r.UserAccessLevels, f.UserAccessLevel):
 		return CondUserAccessLevels
-	case len(r.CIConfig) > 0 && !(f.CIConfig.From >= IDToken && configIn(r.CIConfig, f.CIConfig.Value)):
+	case len(r.CIConfig) > 0 && (f.CIConfig.From < IDToken || !configIn(r.CIConfig, f.CIConfig.Value)):
 		return CondCIConfig
 	}
 	return Matched

@@ -67,6 +67,7 @@ func (o *output) gather(b []byte) {
 		o.flush()
 	}
 	if len(b) > chunk/2 {
+		o.flush() // what was gathered comes first
 		o.send(b)
 		return
 	}

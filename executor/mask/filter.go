@@ -47,11 +47,12 @@ const MinSecret = 8
 const MaxSecret = 16 << 10
 
 // Filter masks secrets in what is written to it. Write and Flush belong to one
-// goroutine; Add and Masked may be called from any.
+// goroutine; Add, Keep and Masked may be called from any.
 type Filter struct {
 	adding  sync.Mutex // held while the next automaton is made
 	current atomic.Pointer[automaton]
 	masked  atomic.Int64
+	keep    keeping
 
 	walker walker
 	out    output
@@ -86,6 +87,11 @@ func (f *Filter) Add(secrets ...string) error {
 		next.learn(s)
 	}
 	f.current.Store(next)
+	if f.keep.next != nil {
+		for _, s := range secrets {
+			f.keep.next.learn(s)
+		}
+	}
 	return nil
 }
 
@@ -96,6 +102,9 @@ func (f *Filter) Write(p []byte) (int, error) {
 	if f.out.err != nil {
 		return 0, f.out.err
 	}
+	f.keep.walking.Lock()
+	defer f.keep.walking.Unlock()
+	f.forget()
 	w := &f.walker
 	w.use(f.current.Load())
 	w.scan(p)
@@ -110,6 +119,8 @@ func (f *Filter) Write(p []byte) (int, error) {
 // of MinSecret bytes or more is masked, for the rest of it may only have been
 // cut off; a shorter one is printed. What is written later is a new stream.
 func (f *Filter) Flush() error {
+	f.keep.walking.Lock()
+	defer f.keep.walking.Unlock()
 	w := &f.walker
 	w.cutOff(MinSecret)
 	f.masked.Add(f.out.settle(nil, w.pos, w.pos, w.takeSpans(w.pos)))

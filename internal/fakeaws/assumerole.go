@@ -52,6 +52,9 @@ func (s *Server) assumeRole(c *call) reply {
 	if err != nil {
 		return reply{err: err}
 	}
+	if limit := s.opts.SessionLimit; limit > 0 {
+		a.duration = min(a.duration, limit)
+	}
 	session := a.session(c.caller, r, c.now, s.opts.TokenSize)
 	s.keys[session.accessKeyID] = session
 	s.issued = append(s.issued, session)

@@ -19,6 +19,9 @@ type Options struct {
 	// MinDuration lowers the shortest session AssumeRole grants, 900 s at AWS,
 	// so that a test can see a session expire.
 	MinDuration time.Duration
+	// SessionLimit, if not 0, ends every session after that time whatever was
+	// asked, so that a test can see sessions of seconds be renewed.
+	SessionLimit time.Duration
 	// PackedLimit is the space for session policies and tags after packing, in
 	// bytes; 0 means 1,024. AWS does not publish its own, and announced with the
 	// SDKs of September 2026 that only the session token is limited any more.

@@ -29,6 +29,7 @@ func (g *Grant) check(p *problems) {
 	oneOf(p, "revoke", g.Revoke, RevokePolicy, RevokeLocal)
 	oneOf(p, "session_tags", g.SessionTags, TagsRequired, TagsBestEffort)
 	oneOf(p, "shadowing", g.Shadowing, ShadowingFail, ShadowingWarn)
+	oneOf(p, "delivery", g.Delivery, DeliveryEnv, DeliveryEndpoint, DeliveryProfile)
 }
 
 // check looks at a text that may hold placeholders: they are known, stand where

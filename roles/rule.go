@@ -60,6 +60,8 @@ type Grant struct {
 	SessionTags string
 	// Shadowing is ShadowingFail or ShadowingWarn.
 	Shadowing string
+	// Delivery is DeliveryEnv, DeliveryEndpoint or DeliveryProfile.
+	Delivery string
 }
 
 // The values of Grant's choices, as written in the configuration.
@@ -72,4 +74,8 @@ const (
 
 	ShadowingFail = "fail"
 	ShadowingWarn = "warn"
+
+	DeliveryEnv      = "env"      // the keys in the environment
+	DeliveryEndpoint = "endpoint" // a container-credentials endpoint on loopback
+	DeliveryProfile  = "profile"  // a credential_process in a private AWS_CONFIG_FILE
 )

@@ -7,11 +7,16 @@ import (
 	"envrole/executor/shell"
 	"envrole/internal/stage"
 	"envrole/internal/stage/prepare"
+	"envrole/internal/stage/refresh"
 )
 
 func main() {
 	// The metadata probe runs as the job's user, in a child of this program.
 	if shell.ProbeMain(os.Args) {
+		return
+	}
+	// A run stage renews its job's session in a child that is this program.
+	if refresh.Main(os.Args, os.Stdout) {
 		return
 	}
 	os.Exit(stage.Main(prepare.Stage(), os.Args[1:]))

@@ -6,6 +6,13 @@ import (
 
 	"envrole/internal/stage"
 	"envrole/internal/stage/run"
+	"envrole/internal/vend"
 )
 
-func main() { os.Exit(stage.Main(run.Stage(), os.Args[1:])) }
+func main() {
+	// A job's credential_process is this program, as the job's user.
+	if code, mine := vend.ClientMain(os.Args, os.Stdout, os.Stderr); mine {
+		os.Exit(code)
+	}
+	os.Exit(stage.Main(run.Stage(), os.Args[1:]))
+}

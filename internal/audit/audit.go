@@ -26,6 +26,8 @@ type Event string
 // The events.
 const (
 	Lent          Event = "lent"
+	Refreshed     Event = "refreshed" // the session was renewed under its name
+	RefreshFailed Event = "refresh_failed"
 	NoRole        Event = "no_role"
 	Refused       Event = "refused"     // a decision: the job does not get what it asked for
 	LendFailed    Event = "lend_failed" // something else went wrong
@@ -90,7 +92,7 @@ func (l *Log) Event(e Event, f Fields) error {
 	l.written, l.failed = false, nil
 	entry := l.logger.WithTime(time.Now().UTC()).WithFields(logrus.Fields(f))
 	switch e {
-	case Refused, LendFailed, RevokeFailed, SweepFailed, Damaged:
+	case Refused, LendFailed, RefreshFailed, RevokeFailed, SweepFailed, Damaged:
 		entry.Warn(string(e))
 	default:
 		entry.Info(string(e))

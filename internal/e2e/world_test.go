@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if endpoint := os.Getenv(probeAt); endpoint != "" {
 		os.Exit(probe(endpoint))
 	}
+	if endpoint := os.Getenv(clientAt); endpoint != "" {
+		os.Exit(goClient(endpoint))
+	}
 	os.Exit(func() int {
 		if os.Getenv(orderFile) != "" { // a runner process: its binaries are there
 			return m.Run()
@@ -111,7 +114,14 @@ func revokerOf(roles ...string) fakeaws.Role {
 // newWorld makes a world whose configuration is rules, after the usual tables.
 func newWorld(t *testing.T, rules string) *world {
 	t.Helper()
-	cloud, err := fakeaws.Start(fakeaws.Options{Roles: []fakeaws.Role{role(), revokerOf(deployRole)}})
+	return newWorldWith(t, rules, fakeaws.Options{})
+}
+
+// newWorldWith is newWorld with an AWS that behaves as opts say.
+func newWorldWith(t *testing.T, rules string, opts fakeaws.Options) *world {
+	t.Helper()
+	opts.Roles = []fakeaws.Role{role(), revokerOf(deployRole)}
+	cloud, err := fakeaws.Start(opts)
 	if err != nil {
 		t.Fatal(err)
 	}

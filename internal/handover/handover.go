@@ -22,6 +22,9 @@ type State struct {
 	JobID   int64 `json:"job_id"`
 	// Session is what the job was lent; nil for a job without a role.
 	Session *Session `json:"session,omitempty"`
+	// Renewal is what the session may be asked for again with; nil in the state
+	// of an EnvRole that could not.
+	Renewal *Renewal `json:"renewal,omitempty"`
 	// Shell is how the shell base runs this job.
 	Shell shell.Plan `json:"shell"`
 	// Deadline is when the job must be over: its timeout and a grace.
@@ -40,6 +43,19 @@ type Session struct {
 	Name            string    `json:"name"`
 	Environment     string    `json:"environment"`
 	SubStages       []string  `json:"sub_stages,omitempty"`
+	// Delivery is how scripts get it: one of roles.Delivery*; "" is env.
+	Delivery string `json:"delivery,omitempty"`
+
+	// Generation counts the sessions of this name, from 1; 0 is unknown.
+	Generation int `json:"generation,omitempty"`
+	// Lifetime is how long AWS gave the session when it was made.
+	Lifetime time.Duration `json:"lifetime,omitempty"`
+	// GoodUntil is when it ends, as time since this host's boot; see Left. 0
+	// is unknown.
+	GoodUntil time.Duration `json:"good_until,omitempty"`
+	// Earlier are the sessions before this one that AWS may still accept. They
+	// are kept for the log filter alone.
+	Earlier []Earlier `json:"earlier,omitempty"`
 }
 
 // Format prints nothing of the session, whatever the verb.
@@ -50,11 +66,20 @@ func (Session) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // Env is the session as environment variables, "K=v".
 func (s *Session) Env() []string {
+	return append(
+		[]string{
+			"AWS_ACCESS_KEY_ID=" + s.AccessKeyID,
+			"AWS_SECRET_ACCESS_KEY=" + s.SecretAccessKey,
+			"AWS_SESSION_TOKEN=" + s.SessionToken,
+			"AWS_CREDENTIAL_EXPIRATION=" + s.Expiration.UTC().Format(time.RFC3339),
+		},
+		s.Names()...,
+	)
+}
+
+// Names is what scripts learn of the session besides its credentials, "K=v".
+func (s *Session) Names() []string {
 	return []string{
-		"AWS_ACCESS_KEY_ID=" + s.AccessKeyID,
-		"AWS_SECRET_ACCESS_KEY=" + s.SecretAccessKey,
-		"AWS_SESSION_TOKEN=" + s.SessionToken,
-		"AWS_CREDENTIAL_EXPIRATION=" + s.Expiration.UTC().Format(time.RFC3339),
 		"AWS_REGION=" + s.Region,
 		"AWS_DEFAULT_REGION=" + s.Region,
 		"ENVROLE_ROLE_ARN=" + s.RoleARN,
@@ -63,8 +88,15 @@ func (s *Session) Env() []string {
 	}
 }
 
-// Secrets are the values that the job's log must not show.
-func (s *Session) Secrets() []string { return []string{s.SecretAccessKey, s.SessionToken} }
+// Secrets are the values that the job's log must not show: those of this
+// session, and of the ones before it that may still be good.
+func (s *Session) Secrets() []string {
+	secrets := []string{s.SecretAccessKey, s.SessionToken}
+	for _, e := range s.Earlier {
+		secrets = append(secrets, e.SecretAccessKey, e.SessionToken)
+	}
+	return secrets
+}
 
 // Seal turns the state into a blob that only key opens, and only for leaseID.
 func Seal(key seal.Key, leaseID string, s State) ([]byte, error) {

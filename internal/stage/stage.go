@@ -46,7 +46,7 @@ const exitOutsideRunner = 64
 
 // Main runs the stage as a program and gives its exit code.
 func Main(s Stage, args []string) int {
-	closeMemory()
+	CloseMemory()
 	flags := flag.NewFlagSet(s.Name, flag.ContinueOnError)
 	flags.SetOutput(os.Stderr)
 	configFile := flags.String("config", firstOf(os.Getenv("ENVROLE_CONFIG"), DefaultConfig), "configuration `FILE` (environment: ENVROLE_CONFIG)")

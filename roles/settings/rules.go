@@ -80,6 +80,7 @@ func (t *table) rule(session *table, region string) roles.Rule {
 			Revoke:         t.or(keyRevoke, session.text(keyRevoke)),
 			SessionTags:    t.or(keySessionTags, session.text(keySessionTags)),
 			Shadowing:      t.or(keyShadowing, session.text(keyShadowing)),
+			Delivery:       t.or(keyDelivery, session.text(keyDelivery)),
 		},
 	}
 }

@@ -76,6 +76,7 @@ const (
 	keyRevoke      = "revoke"
 	keySessionTags = "session_tags"
 	keyShadowing   = "shadowing"
+	keyDelivery    = "delivery"
 )
 
 // DefaultRevoker is the role that writes deny policies where the configuration

@@ -38,7 +38,7 @@ func TestSmallestFileGetsEveryDefault(t *testing.T) {
 			Environments: []roles.Pattern{"production"}, Projects: []roles.Pattern{"acme/shop/web"}, Proof: roles.GitLabAPI,
 			Grant: roles.Grant{
 				RoleARN: "arn:aws:iam::111122223333:role/deploy", Region: "eu-central-1", Duration: time.Hour,
-				Revoke: "policy", SessionTags: "required", Shadowing: "fail",
+				Revoke: "policy", SessionTags: "required", Shadowing: "fail", Delivery: "env",
 			},
 		}},
 		digest: fmt.Sprintf("%x", sha256.Sum256([]byte(good))),
@@ -77,6 +77,7 @@ duration = "2h"
 revoke = "local"
 session_tags = "best-effort"
 shadowing = "warn"
+delivery = "endpoint"
 [revocation]
 role_arn = "arn:aws:iam::111122223333:role/ops/revoker"
 external_id = "x/1"
@@ -125,6 +126,7 @@ duration = "30m"
 revoke = "policy"
 session_tags = "required"
 shadowing = "fail"
+delivery = "profile"
 tags.team = "shop"
 [[role]]
 name = "b"
@@ -138,7 +140,7 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 		PolicyARNs: []string{"arn:aws:iam::aws:policy/ReadOnlyAccess"},
 		Tags:       map[string]string{"team": "shop"}, TransitiveTags: []string{"team"},
 		Chain:    []string{"arn:aws:iam::111122223333:role/hub"},
-		Duration: 30 * time.Minute, Revoke: "policy", SessionTags: "required", Shadowing: "fail",
+		Duration: 30 * time.Minute, Revoke: "policy", SessionTags: "required", Shadowing: "fail", Delivery: "profile",
 	}
 	want := Settings{
 		File: "f",
@@ -158,17 +160,17 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 		},
 		Rules: []roles.Rule{
 			{
-				Name: "a", Line: 40, Environments: []roles.Pattern{"e*"}, Projects: []roles.Pattern{"g/p"}, ProjectIDs: []int64{7},
+				Name: "a", Line: 41, Environments: []roles.Pattern{"e*"}, Projects: []roles.Pattern{"g/p"}, ProjectIDs: []int64{7},
 				Tiers: []roles.Pattern{"production"}, Refs: []roles.Pattern{"main"}, TagRefs: []roles.Pattern{"v*"},
 				Jobs: []roles.Pattern{"j"}, Actions: []roles.Pattern{"start"}, Sources: []roles.Pattern{"push"}, Users: []roles.Pattern{"u"},
 				Proof: roles.IDToken, EnvironmentProtected: true, UserAccessLevels: []roles.Pattern{"owner"}, CIConfig: []roles.Pattern{"g/p//f@refs/heads/main"},
 				AnyRef: true, MergeRequests: true, RequireRole: true, SubStages: []string{"get_sources"}, Grant: grant,
 			},
 			{
-				Name: "b", Line: 75, Environments: []roles.Pattern{"e"}, ProjectIDs: []int64{8}, Proof: roles.GitLabAPI,
+				Name: "b", Line: 77, Environments: []roles.Pattern{"e"}, ProjectIDs: []int64{8}, Proof: roles.GitLabAPI,
 				Grant: roles.Grant{
 					RoleARN: "arn:aws:iam::111122223333:role/r", Region: "us-gov-west-1", Duration: 2 * time.Hour,
-					Revoke: "local", SessionTags: "best-effort", Shadowing: "warn",
+					Revoke: "local", SessionTags: "best-effort", Shadowing: "warn", Delivery: "endpoint",
 				},
 			},
 		},

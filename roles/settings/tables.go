@@ -28,6 +28,7 @@ func fileSection() *section {
 			{name: keyRevoke, kind: text, def: roles.RevokePolicy, oneOf: []string{roles.RevokePolicy, roles.RevokeLocal}},
 			{name: keySessionTags, kind: text, def: roles.TagsRequired, oneOf: []string{roles.TagsRequired, roles.TagsBestEffort}},
 			{name: keyShadowing, kind: text, def: roles.ShadowingFail, oneOf: []string{roles.ShadowingFail, roles.ShadowingWarn}},
+			{name: keyDelivery, kind: text, def: roles.DeliveryEnv, oneOf: []string{roles.DeliveryEnv, roles.DeliveryEndpoint, roles.DeliveryProfile}},
 		}}},
 		{name: "revocation", kind: subsection, sub: &section{name: "revocation", entries: []entry{
 			{name: "identity", kind: text, def: IdentityRole, oneOf: []string{IdentityRole, IdentityRunner}},
@@ -85,10 +86,11 @@ func ruleSection() *section {
 		{name: "tags", kind: textTable},
 		{name: "transitive_tags", kind: texts, emptyOK: true},
 		{name: "chain", kind: texts, emptyOK: true},
-		// The defaults of these four are [session]'s, that of region is [aws]'s.
+		// The defaults of these five are [session]'s, that of region is [aws]'s.
 		{name: keyDuration, kind: duration},
 		{name: keyRevoke, kind: text},
 		{name: keySessionTags, kind: text},
 		{name: keyShadowing, kind: text},
+		{name: keyDelivery, kind: text},
 	}}
 }

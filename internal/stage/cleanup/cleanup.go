@@ -14,6 +14,7 @@ import (
 	"envrole/internal/handover"
 	"envrole/internal/revoker"
 	"envrole/internal/stage"
+	"envrole/internal/vend"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
 	"envrole/roles/revoke"
@@ -105,6 +106,7 @@ func (c *cleaning) own(ctx context.Context) error {
 		err = fault.New(fault.ClassOf(err), "clean up after the job", "", errUnrevoked, "")
 	}
 	errs = append(errs, err, reportErr, c.ledger.RemoveSealed(c.handed.LeaseID))
+	errs = append(errs, vend.Sweep(c.handed.LeaseID))
 	if known {
 		errs = append(errs, shell.New(plan).Cleanup(ctx))
 	}

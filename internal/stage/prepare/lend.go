@@ -14,6 +14,7 @@ import (
 	"envrole/internal/crash"
 	"envrole/internal/handover"
 	"envrole/internal/stage"
+	"envrole/internal/stage/refresh"
 	"envrole/roles"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
@@ -55,7 +56,7 @@ func (p *preparation) lend(ctx context.Context, d roles.Decision) (*handover.Ses
 		return nil, err
 	}
 	crash.Point("lease-written")
-	start := time.Now()
+	asked, start := handover.Now(p.ledger.Host().Uptime), time.Now()
 	lent, err := base.Lend(ctx, req)
 	took := time.Since(start)
 	crash.Point("sts-answered")
@@ -70,11 +71,11 @@ func (p *preparation) lend(ctx context.Context, d roles.Decision) (*handover.Ses
 		return nil, err
 	}
 	p.tellLent(d, lent)
-	return &handover.Session{
-		AccessKeyID: lent.AccessKeyID, SecretAccessKey: lent.SecretAccessKey.Reveal(), SessionToken: lent.SessionToken.Reveal(),
-		Expiration: lent.Expiration, Region: lent.Region, RoleARN: lent.RoleARN, Name: lent.Name,
-		Environment: p.facts.Environment.Value, SubStages: d.Rule.SubStages,
-	}, nil
+	p.renewal = &handover.Renewal{Grant: req.Grant, Tags: refresh.Tags(tags)}
+	kept := refresh.Fresh(lent, asked)
+	kept.Region, kept.RoleARN, kept.Name, kept.Delivery = lent.Region, lent.RoleARN, lent.Name, d.Grant.Delivery
+	kept.Environment, kept.SubStages = p.facts.Environment.Value, d.Rule.SubStages
+	return &kept, nil
 }
 
 // allowed checks what does not depend on AWS: variables that would hide the

@@ -51,7 +51,8 @@ type preparation struct {
 	plan    shell.Plan
 	rule    *roles.Rule // the rule that matched or refused, for the audit log
 	proofs  proofs
-	policy  audit.Fields // what the site\'s policy said, if it was asked
+	policy  audit.Fields      // what the site\'s policy said, if it was asked
+	renewal *handover.Renewal // with a session: what it can be renewed with
 }
 
 func run(ctx context.Context, call stage.Call) (err error) {
@@ -73,6 +74,7 @@ func run(ctx context.Context, call stage.Call) (err error) {
 		if err != nil {
 			return p.refused(err)
 		}
+		state.Renewal = p.renewal
 	} else {
 		if err := p.withoutRole(decision); err != nil {
 			return err

@@ -50,8 +50,8 @@ func (p *preparation) tellLent(d roles.Decision, s session.Session) {
 	for _, w := range s.Warnings {
 		stage.Say(p.call.Stdout, "warning: %s", w)
 	}
-	if timeout := p.payload.Timeout; timeout > s.Duration {
-		stage.Say(p.call.Stdout, "notice: the job may run for %s, its session ends sooner; long steps should come first", timeout)
+	if timeout := p.payload.Timeout; timeout > s.Duration && d.Grant.Delivery == roles.DeliveryEnv {
+		stage.Say(p.call.Stdout, "notice: the job may run for %s, its session lasts %s and is renewed between scripts only; delivery = \"endpoint\" renews it within one", timeout, s.Duration)
 	}
 }
 

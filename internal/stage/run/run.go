@@ -1,7 +1,8 @@
 // Package run is the run stage: one script of the job, with the session if its
 // sub-stage gets it, its output through the log filter. It opens what prepare
-// sealed and looks at nothing that the job could have rewritten. It makes no
-// network call and does not link the AWS SDK.
+// sealed and looks at nothing that the job could have rewritten. It
+// makes no network call and does not link the AWS SDK; a session that is about
+// to end is renewed by a helper program.
 package run
 
 import (
@@ -14,9 +15,7 @@ import (
 	"envrole/executor/job"
 	"envrole/executor/mask"
 	"envrole/executor/shell"
-	"envrole/internal/handover"
 	"envrole/internal/stage"
-	"envrole/roles/fault"
 	"envrole/roles/lease"
 )
 
@@ -50,10 +49,11 @@ func run(ctx context.Context, call stage.Call) error {
 	if err != nil {
 		return err
 	}
-	state, err := open(ledger, handed)
+	state, err := stage.OpenState(ledger, handed)
 	if err != nil {
 		return err
 	}
+	var secrets []string
 	if state.Session != nil {
 		// While a script runs, no sweep may take its job for gone.
 		release, err := ledger.Hold(handed.LeaseID) //nolint:contextcheck // waits for a moment only, bounded by itself
@@ -61,65 +61,24 @@ func run(ctx context.Context, call stage.Call) error {
 			return err
 		}
 		defer release()
+		// Secrets are filtered in every sub-stage: a user script may have
+		// written them into a file that a later one prints.
+		secrets = state.Session.Secrets()
 	}
-	env, secrets, err := environment(ledger, handed.LeaseID, script.SubStage, state.Session)
+	log := &jobLog{out: call.Stdout}
+	filter, err := mask.New(log, secrets...)
 	if err != nil {
 		return err
 	}
-	filter, err := mask.New(call.Stdout, secrets...)
+	d := &delivery{call: call, handed: handed, ledger: ledger, state: state, filter: filter, log: log}
+	env, end, err := d.begin(ctx, script.SubStage)
 	if err != nil {
 		return err
 	}
+	defer end()
 	err = shell.New(state.Shell).Run(ctx, script, env, filter)
+	end()
 	return finish(call, err, filter.Flush())
-}
-
-// open reads what prepare sealed for this job.
-func open(ledger *lease.Ledger, handed stage.Handed) (handover.State, error) {
-	const help = "Without it nothing says how this job may run. If prepare succeeded, something removed or changed the file in the state directory; the job can be retried."
-	blob, err := ledger.ReadSealed(handed.LeaseID)
-	if errors.Is(err, lease.ErrNotFound) {
-		// A revocation destroys the sealed session: say that, if it was one.
-		if le, getErr := ledger.Get(handed.LeaseID); getErr == nil && le.State != lease.Lent {
-			return handover.State{}, takenBack(le)
-		}
-	}
-	if err != nil {
-		return handover.State{}, fault.New(fault.Internal, "read sealed state of lease", handed.LeaseID, err, help)
-	}
-	state, err := handover.Open(handed.Key, handed.LeaseID, blob)
-	if err != nil {
-		return handover.State{}, fault.New(fault.Internal, "open sealed state of lease", handed.LeaseID, err, help)
-	}
-	return state, nil
-}
-
-// environment is what the sub-stage gets besides the base's own environment,
-// and which values its output must not show. Secrets are filtered in every
-// sub-stage: a user script may have written them into a file that a later one
-// prints.
-func environment(ledger *lease.Ledger, id, subStage string, session *handover.Session) (env, secrets []string, err error) {
-	env = []string{metadataDisabled}
-	if session == nil {
-		return env, nil, nil
-	}
-	if !executor.GetsCredentials(subStage, session.SubStages) {
-		return env, session.Secrets(), nil
-	}
-	le, err := ledger.Get(id)
-	if err != nil {
-		return nil, nil, fault.New(fault.Internal, "read lease", id, err, "")
-	}
-	if le.State != lease.Lent {
-		return nil, nil, takenBack(le)
-	}
-	return append(env, session.Env()...), session.Secrets(), nil
-}
-
-// takenBack is the end of a job whose session is not lent any more.
-func takenBack(le lease.Lease) error {
-	return fault.New(fault.Internal, "use lease", le.ID, fmt.Errorf("its state is %q: the session was taken back", le.State),
-		"A cleanup, a sweep or an administrator closed this job's lease; retry the job if it was not meant to end.")
 }
 
 // finish turns the end of a script into the stage's own end.

@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"envrole/internal/audit"
+	"envrole/internal/fakeaws"
+	"envrole/internal/fakerunner"
+)
+
+// These tests run genuine AWS clients for longer than a session lasts, in every
+// delivery that promises to renew it. AWS refuses each session after its end.
+
+// sessionLife is how long sessions last here, and clientTime how long clients
+// work: some renewals' worth.
+const (
+	sessionLife = "6s"
+	clientTime  = 11 * time.Second
+)
+
+// clientAt makes this program a job's tool: the Go SDK with its own credentials
+// chain, for clientTime, against the AWS at that address.
+const clientAt = "ENVROLE_E2E_CLIENT"
+
+func goClient(endpoint string) int {
+	ctx := context.Background()
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		fmt.Println("configuration:", err)
+		return 1
+	}
+	keys := map[string]bool{}
+	for end := time.Now().Add(clientTime); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		creds, err := cfg.Credentials.Retrieve(ctx)
+		if err != nil {
+			fmt.Println("no credentials:", err)
+			return 1
+		}
+		keys[creds.AccessKeyID] = true
+		if code, err := fakeaws.Probe(ctx, endpoint, creds); err != nil || code != "" {
+			fmt.Println("the call failed:", code, err)
+			return 1
+		}
+	}
+	fmt.Println("sessions seen:", len(keys))
+	return 0
+}
+
+const boto3Script = `
+import boto3, time
+client = boto3.client("s3", endpoint_url="%s")
+end = time.time() + %d
+while time.time() < end:
+    client.list_buckets()
+    time.sleep(0.05)
+print("boto3 is content")
+`
+
+// clients are the scripts of jobs that call AWS until clientTime has passed.
+func (w *world) clients(t *testing.T) map[string]string {
+	t.Helper()
+	seconds := int(clientTime.Seconds())
+	all := map[string]string{
+		"Go SDK":  clientAt + "=" + w.aws.URL() + " " + os.Args[0],
+		"aws CLI": fmt.Sprintf("end=$((SECONDS+%d)); while [ $SECONDS -lt $end ]; do aws --endpoint-url %s s3api list-buckets >/dev/null || exit 3; done", seconds, w.aws.URL()),
+		"boto3":   "python3 - <<'END'" + fmt.Sprintf(boto3Script, w.aws.URL(), seconds) + "END",
+	}
+	for name, probe := range map[string][]string{"aws CLI": {"aws", "--version"}, "boto3": {"python3", "-c", "import boto3"}} {
+		if err := exec.Command(probe[0], probe[1:]...).Run(); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%s is missing", name)
+			}
+			t.Logf("NOT TESTED: %s is missing", name)
+			delete(all, name)
+		}
+	}
+	return all
+}
+
+func TestGenuineClientsOutliveTheirSessions(t *testing.T) {
+	for _, delivery := range []string{"endpoint", "profile"} {
+		for name, script := range shortWorld(t, "", sessionLife).clients(t) {
+			t.Run(delivery+" "+name, func(t *testing.T) {
+				t.Parallel()
+				w := shortWorld(t, `delivery = "`+delivery+`"`, sessionLife)
+				script = w.clients(t)[name]
+				res := w.runner.Run(t.Context(), scripts(w, script))
+				if res.State != fakerunner.Success {
+					t.Fatalf("%s: %v\n%s", res.State, res.Err, res.Log)
+				}
+				made := w.generations()
+				if len(made) < 3 || !made[0].Expired {
+					t.Errorf("%d sessions, the first expired: %t", len(made), made[0].Expired)
+				}
+				w.oneName()
+				for _, c := range w.aws.Calls() {
+					if c.Status >= 400 {
+						t.Errorf("a call failed: %s %d", c.Action, c.Status)
+					}
+				}
+				if n := w.events(audit.Refreshed); n != len(made)-1 {
+					t.Errorf("%d renewals in the audit log, want %d", n, len(made)-1)
+				}
+				w.settled()
+				w.noSecrets("the job's log", res.Log)
+			})
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"envrole/internal/audit"
+	"envrole/internal/fakeaws"
+	"envrole/internal/fakerunner"
+	"envrole/roles/lease"
+)
+
+// shortWorld is a world whose sessions live for seconds.
+func shortWorld(t *testing.T, session, lasting string) *world {
+	t.Helper()
+	limit, err := time.ParseDuration(lasting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldWith(t, productionRule, fakeaws.Options{SessionLimit: limit})
+	w.configure(productionRule, "[session]\n"+session)
+	return w
+}
+
+func scripts(w *world, commands ...string) fakerunner.Job {
+	j := fakerunner.Job{Payload: w.payload("honest_production")}
+	for i, c := range commands {
+		j.SubStages = append(j.SubStages, fakerunner.SubStage{Name: "step_" + itoa(i), Script: c})
+	}
+	return j
+}
+
+// generations are the sessions of the role that AWS made, oldest first.
+func (w *world) generations() []fakeaws.SessionInfo {
+	var out []fakeaws.SessionInfo
+	for _, s := range w.aws.Sessions() {
+		if s.Role == deployRole {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// oneName fails unless all generations share one session name, and gives it.
+func (w *world) oneName() string {
+	w.t.Helper()
+	name := ""
+	for _, s := range w.generations() {
+		if name == "" {
+			name = s.Name
+		}
+		if s.Name != name || s.AssumedRoleID != w.generations()[0].AssumedRoleID {
+			w.t.Errorf("two names: %s and %s", s.Name, name)
+		}
+	}
+	return name
+}
+
+func (w *world) events(e audit.Event) int {
+	w.t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.state, audit.FileName))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return strings.Count(string(b), `"event":"`+string(e)+`"`)
+}
+
+func TestASessionIsRenewedBetweenSubStages(t *testing.T) {
+	w := shortWorld(t, "", "3s")
+	res := w.runner.Run(t.Context(), scripts(w, w.callAWS(), "echo $AWS_SECRET_ACCESS_KEY > $HOME/old; sleep 3.2", w.callAWS()+"; cat $HOME/old; echo $AWS_SECRET_ACCESS_KEY"))
+	if res.State != fakerunner.Success {
+		t.Fatalf("%s: %v\n%s", res.State, res.Err, res.Log)
+	}
+	if n := len(w.generations()); n < 2 {
+		t.Errorf("%d sessions, want more", n)
+	}
+	w.oneName()
+	if n := w.events(audit.Refreshed); n != len(w.generations())-1 {
+		t.Errorf("%d renewals in the audit log, want %d", n, len(w.generations())-1)
+	}
+	w.settled()
+	w.noSecrets("the job's log", res.Log)
+	if n := w.aws.Count("PutRolePolicy"); n != 1 {
+		t.Errorf("%d policies written, want 1", n)
+	}
+}
+
+func TestTheKillSwitchEndsRenewals(t *testing.T) {
+	w := shortWorld(t, "", "3s")
+	w.runner.StageEnv = map[string][]string{}
+	off := filepath.Join(w.dir, "off")
+	text, err := os.ReadFile(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(off, []byte(strings.Replace(string(text), "[session]\n", "[session]\nenabled = false\n", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	res := w.runner.Run(t.Context(), scripts(w, "cat "+off+" > "+w.config+"; sleep 3.2", w.callAWS()))
+	if res.State != fakerunner.ScriptFailure || !strings.Contains(res.Log, "lending is switched off by the administrator") {
+		t.Fatalf("%s: %v\n%s", res.State, res.Err, res.Log)
+	}
+	if n := len(w.generations()); n != 1 {
+		t.Errorf("%d sessions, want 1", n)
+	}
+	w.settled()
+}
+
+// The job's own first act is to close its lease, as an administrator's
+// `envrole revoke` does while STS is asked.
+func TestCredentialsThatComeTooLateAreThrownAway(t *testing.T) {
+	w := shortWorld(t, "", "3s")
+	w.runner.SkipCleanup = true
+	started := filepath.Join(w.dir, "started")
+	done := make(chan fakerunner.Result, 1)
+	go func() {
+		done <- w.runner.Run(t.Context(), scripts(w, "touch "+started+"; sleep 3.2", "true"))
+	}()
+	eventually(t, "the script starts", func() bool { _, err := os.Stat(started); return err == nil })
+	w.aws.Push(fakeaws.Fault{Action: "AssumeRole", Match: "deploy-shop", Delay: 3 * time.Second})
+	before := w.aws.Count("AssumeRole")
+	raised := w.leases()[0].ExpiresAt
+	eventually(t, "STS is about to be asked", func() bool { return w.leases()[0].ExpiresAt.After(raised) })
+	if out, code := w.envrole("revoke", "--job", itoa64(w.leases()[0].JobID)); code != 0 {
+		t.Fatalf("revoke: %d\n%s", code, out)
+	}
+	res := <-done
+	if res.State == fakerunner.Success || !strings.Contains(res.Log, "taken back") {
+		t.Fatalf("%s\n%s", res.State, res.Log)
+	}
+	if w.aws.Count("AssumeRole") < before+2 || len(w.generations()) != 2 {
+		t.Errorf("STS was not asked for the session meanwhile: %d", len(w.generations()))
+	}
+	if w.events(audit.Refreshed) != 0 {
+		t.Error("a session was handed on after its lease was closed")
+	}
+	if le := w.leases()[0]; le.State != lease.Denied {
+		t.Errorf("lease is %s", le.State)
+	}
+	w.settled()
+}
+
+func itoa64(n int64) string { return itoa(int(n)) }

@@ -1,0 +1,94 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"envrole/executor"
+	"envrole/executor/mask"
+	"envrole/internal/handover"
+	"envrole/internal/stage"
+	"envrole/roles/fault"
+	"envrole/roles/lease"
+)
+
+// delivery is one sub-stage's way to the session.
+type delivery struct {
+	call   stage.Call
+	handed stage.Handed
+	ledger *lease.Ledger
+	state  handover.State
+	filter *mask.Filter
+	tokens []string // that the log must not show either
+	log    *jobLog
+}
+
+// begin gives what the sub-stage gets besides the base's own environment, and a
+// function that ends the serving of it.
+func (d *delivery) begin(ctx context.Context, subStage string) (env []string, end func(), err error) {
+	env = []string{metadataDisabled}
+	session := d.state.Session
+	if session == nil || !executor.GetsCredentials(subStage, session.SubStages) {
+		return env, func() {}, nil
+	}
+	le, err := d.ledger.Get(d.handed.LeaseID)
+	if err != nil {
+		return nil, nil, fault.New(fault.Internal, "read lease", d.handed.LeaseID, err, "")
+	}
+	if le.State != lease.Lent {
+		return nil, nil, stage.TakenBack(le)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s := d.source(ctx, *session)
+	quiet := func() {
+		cancel()
+		s.running.Wait()
+	}
+	if err := d.renewDue(ctx, s); err != nil {
+		quiet()
+		return nil, nil, err
+	}
+	given, stop, err := d.serve(ctx, s)
+	if err != nil {
+		quiet()
+		return nil, nil, err
+	}
+	return append(env, given...), sync.OnceFunc(func() { stop(); quiet() }), nil
+}
+
+func (d *delivery) source(ctx context.Context, session handover.Session) *source {
+	return &source{
+		ctx: ctx, ledger: d.ledger, handed: d.handed, session: session,
+		learn: d.learn, say: d.log.say, wake: make(chan struct{}, 1),
+		helper: func(ctx context.Context) error { return runHelper(ctx, d.call.ConfigFile, d.state.Shell) },
+		reopen: func() (handover.State, error) { return stage.OpenState(d.ledger, d.handed) },
+		now:    func() handover.Instant { return handover.Now(d.ledger.Host().Uptime) },
+	}
+}
+
+// learn makes the log filter know the secrets of a renewed session and of those
+// before it that are still good, and forget older ones.
+func (d *delivery) learn(secrets ...string) error {
+	return d.filter.Keep(append(slices.Clip(secrets), d.tokens...)...)
+}
+
+// renewDue renews the session between two sub-stages if little of it is left. A
+// failure is the sub-stage's only if nothing is left.
+func (d *delivery) renewDue(ctx context.Context, s *source) error {
+	session := s.read()
+	if d.state.Renewal == nil || !session.Due(s.now()) {
+		return nil
+	}
+	err := s.renew(ctx)
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	left := session.Left(s.now()).Round(time.Second)
+	if left <= 0 {
+		return err
+	}
+	s.say("session %s could not be renewed, and is good for %s more: %v", session.Name, left, err)
+	return nil
+}

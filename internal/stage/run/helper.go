@@ -1,0 +1,98 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"envrole/executor/shell"
+	"envrole/internal/renewal"
+	"envrole/roles/fault"
+)
+
+// helperLimit bounds one renewal. The helper keeps to [aws] timeout by itself,
+// which is ten minutes at most.
+const helperLimit = 11 * time.Minute
+
+// helperGrace is how long a helper may take to end after SIGTERM.
+const helperGrace = 5 * time.Second
+
+// runHelper renews the session by the helper program. Nothing secret is on its
+// command line: what the config stage handed on is in this stage's environment,
+// and the helper inherits that, without the job's own variables.
+func runHelper(ctx context.Context, configFile string, plan shell.Plan) error {
+	program, err := helperProgram(plan)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, renewal.Argument)
+	cmd.Env = append(withoutJobVariables(os.Environ()), "ENVROLE_CONFIG="+configFile)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = helperGrace
+	var out bytes.Buffer
+	cmd.Stdout = &limited{&out, renewal.MaxResult}
+	// Its exit code says nothing: what it wrote does, or that it wrote nothing.
+	if err := cmd.Run(); err != nil && out.Len() == 0 {
+		return fault.New(fault.Passing, "renew session", "", fmt.Errorf("%s: %w", program, err), "")
+	}
+	return renewal.Read(out.Bytes())
+}
+
+// helperProgram is the helper beside this program. It gets the runner's own
+// credentials, so it must be nothing that the job's user could have put there.
+func helperProgram(plan shell.Plan) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fault.New(fault.Internal, "find", renewal.Program, err, "")
+	}
+	program := filepath.Join(filepath.Dir(self), renewal.Program)
+	if _, err := os.Stat(program); err != nil {
+		return "", fault.New(fault.Permanent, "find", renewal.Program, err, "Install all programs of EnvRole in one directory.")
+	}
+	if !plan.SwitchUser {
+		return program, nil
+	}
+	why, err := shell.WritableBy(program, plan.UID, append([]int{plan.GID}, plan.Groups...))
+	if err != nil {
+		return "", fault.New(fault.Internal, "check who may write", program, err, "")
+	}
+	if why != "" {
+		return "", fault.New(fault.Refused, "start", program, errors.New("the job's user could have replaced it: "+why),
+			"Administrator: give the file and every directory above it to root, not writable by others.")
+	}
+	return program, nil
+}
+
+// withoutJobVariables leaves out what authors control: the helper needs none of
+// it.
+func withoutJobVariables(environ []string) []string {
+	var out []string
+	for _, kv := range environ {
+		if !strings.HasPrefix(kv, "CUSTOM_ENV_") {
+			out = append(out, kv)
+		}
+	}
+	return out
+}
+
+// limited keeps the first bytes of a stream and drops the rest.
+type limited struct {
+	buf  *bytes.Buffer
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	n := min(l.left, len(p))
+	l.buf.Write(p[:n])
+	l.left -= n
+	return len(p), nil
+}

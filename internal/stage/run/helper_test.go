@@ -1,0 +1,77 @@
+package run
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"envrole/executor/shell"
+	"envrole/internal/renewal"
+	"envrole/roles/fault"
+)
+
+// The run stage starts with every script: it must not carry the AWS SDK.
+func TestTheRunStageDoesNotLinkTheSDK(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "envrole/cmd/envrole-run").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		for _, not := range []string{"github.com/aws/", "envrole/roles/session", "envrole/internal/stage/refresh"} {
+			if strings.HasPrefix(dep, not) {
+				t.Errorf("envrole-run links %s", dep)
+			}
+		}
+	}
+}
+
+// The helper has the runner's own credentials: one that the job's user could
+// have replaced is not started.
+func TestAHelperThatTheJobCouldReplaceIsRefused(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(filepath.Dir(self), renewal.Program)
+	if _, err := helperProgram(shell.Plan{}); fault.ClassOf(err) != fault.Permanent || fault.HelpOf(err) == "" {
+		t.Errorf("without the program: %v", err)
+	}
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil { // a program
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(program) })
+	if got, err := helperProgram(shell.Plan{UID: os.Geteuid()}); err != nil || got != program {
+		t.Errorf("jobs of the runner's own user: %q %v", got, err)
+	}
+	_, err = helperProgram(shell.Plan{SwitchUser: true, UID: os.Geteuid(), GID: os.Getegid()})
+	if fault.ClassOf(err) != fault.Refused || !strings.Contains(err.Error(), "could have replaced it") {
+		t.Errorf("a job's user who owns it: %v", err)
+	}
+	if err := runHelper(t.Context(), "/none", shell.Plan{}); fault.ClassOf(err) != fault.Passing {
+		t.Errorf("a helper without an answer: %v", err)
+	}
+}
+
+func TestNothingOfTheAuthorsReachesTheHelper(t *testing.T) {
+	got := withoutJobVariables([]string{"PATH=/bin", "CUSTOM_ENV_AWS_PROFILE=x", "AWS_PROFILE=runner", "CUSTOM_ENV_X=y"})
+	if !slices.Equal(got, []string{"PATH=/bin", "AWS_PROFILE=runner"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTooMuchOfAnAnswerIsDropped(t *testing.T) {
+	var b bytes.Buffer
+	l := &limited{&b, 5}
+	for range 3 {
+		if n, err := l.Write([]byte("abc")); n != 3 || err != nil {
+			t.Errorf("%d %v", n, err)
+		}
+	}
+	if b.String() != "abcab" {
+		t.Errorf("kept %q", b.String())
+	}
+}

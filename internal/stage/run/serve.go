@@ -1,0 +1,83 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"envrole/internal/vend"
+	"envrole/roles"
+	"envrole/roles/fault"
+)
+
+// serve gives the session to the script in the way that its rule names, and a
+// function that ends that.
+func (d *delivery) serve(ctx context.Context, s *source) (env []string, stop func(), err error) {
+	session := s.read()
+	switch session.Delivery {
+	case "", roles.DeliveryEnv:
+		return session.Env(), func() {}, nil
+	case roles.DeliveryEndpoint:
+		env, stop, err = d.endpoint(s) //nolint:contextcheck // requests have contexts of their own
+	case roles.DeliveryProfile:
+		env, stop, err = d.profile(s) //nolint:contextcheck // likewise
+	default:
+		err = errors.New("this version does not know it")
+	}
+	if err != nil {
+		return nil, nil, fault.New(fault.Internal, "deliver session by", session.Delivery, err, "")
+	}
+	if d.state.Renewal != nil {
+		s.running.Go(func() { s.keepFresh(ctx) })
+	}
+	return append(session.Names(), env...), stop, nil
+}
+
+// endpoint serves the container-credentials protocol. The files in the home of
+// the job's user would win over it, so none are read: they may be of another
+// job.
+func (d *delivery) endpoint(s *source) ([]string, func(), error) {
+	e, err := vend.Serve(s.provide)
+	if err != nil {
+		return nil, nil, err
+	}
+	d.tokens = append(d.tokens, e.Token())
+	if err := d.filter.Add(d.tokens...); err != nil {
+		return nil, nil, errors.Join(err, e.Close())
+	}
+	return append(e.Env(), "AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull), func() { _ = e.Close() }, nil
+}
+
+// profile serves a unix socket to the job's user, and writes the config file
+// that leads there.
+func (d *delivery) profile(s *source) ([]string, func(), error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	plan := d.state.Shell
+	k, err := vend.Listen(vend.Dir(d.handed.LeaseID), plan.UID, plan.GID, self, s.read().Region, s.provide)
+	if err != nil {
+		return nil, nil, err
+	}
+	return k.Env(), func() { _ = k.Close() }, nil
+}
+
+// provide is the session for a job's tool.
+func (s *source) provide(ctx context.Context) (vend.Credentials, error) {
+	session, err := s.current(ctx)
+	if err != nil {
+		return vend.Credentials{}, err
+	}
+	c := vend.Credentials{
+		AccessKeyID: session.AccessKeyID, SecretAccessKey: session.SecretAccessKey, SessionToken: session.SessionToken,
+		// Tools compare with this host's clock, which may differ from AWS's.
+		Expiration: time.Now().Add(session.Told(s.now())),
+	}
+	if parts := strings.SplitN(session.RoleARN, ":", 6); len(parts) == 6 {
+		c.AccountID = parts[4]
+	}
+	return c, nil
+}

@@ -1,0 +1,240 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"envrole/internal/crash"
+	"envrole/internal/handover"
+	"envrole/internal/renewal"
+	"envrole/internal/stage"
+	"envrole/internal/vend"
+	"envrole/roles/fault"
+	"envrole/roles/lease"
+)
+
+// source holds the session of a job while one of its scripts runs, and renews
+// it ahead of need. It promises that the log filter knows a session before
+// anybody gets it, that one renewal runs at a time, and that nothing is given
+// out for a lease that is not lent any more, past its deadline, or without its
+// runner.
+type source struct {
+	ledger *lease.Ledger
+	handed stage.Handed
+	learn  func(secrets ...string) error    // the log filter's
+	helper func(context.Context) error      // renews and seals
+	say    func(format string, args ...any) // one line in the job's log
+	reopen func() (handover.State, error)   // reads what is sealed now
+	now    func() handover.Instant
+
+	ctx     context.Context //nolint:containedctx // a renewal outlives the request that began it, and ends with the script
+	running sync.WaitGroup
+	wake    chan struct{} // tells keepFresh to look now
+
+	mu        sync.Mutex
+	session   handover.Session
+	flight    chan struct{} // closed when the running renewal has ended
+	last      error         // how the last renewal ended
+	pause     time.Duration // after the last failure
+	notBefore time.Time     // when the next renewal may begin
+}
+
+// renew renews the session and waits for it until ctx ends. Those who come while
+// a renewal runs share its outcome; those who come soon after a failure get
+// that again, and so does everybody after a final one.
+func (s *source) renew(ctx context.Context) error {
+	s.mu.Lock()
+	if s.flight == nil {
+		if s.last != nil && (renewal.Final(s.last) || time.Now().Before(s.notBefore)) {
+			defer s.mu.Unlock()
+			return s.last
+		}
+		s.flight = make(chan struct{})
+		s.running.Go(s.fly)
+	}
+	flight := s.flight
+	s.mu.Unlock()
+	select {
+	case <-flight:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// fly is one renewal.
+func (s *source) fly() {
+	err := s.renewOnce(s.ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = err
+	if err == nil {
+		s.pause = 0
+	} else {
+		s.pause = nextPause(s.pause, s.session.Lifetime)
+		s.notBefore = time.Now().Add(jittered(s.pause))
+	}
+	close(s.flight)
+	s.flight = nil
+}
+
+func (s *source) renewOnce(ctx context.Context) error {
+	crash.Point("refresh-begun")
+	if err := s.helper(ctx); err != nil {
+		return err
+	}
+	state, err := s.reopen()
+	if err != nil {
+		return err
+	}
+	if state.Session == nil {
+		return fault.New(fault.Internal, "renew session", "", errors.New("the sealed state holds none"), "")
+	}
+	// First the filter, then the job.
+	if err := s.learn(state.Session.Secrets()...); err != nil {
+		return fault.New(fault.Internal, "renew session", "", err, "")
+	}
+	crash.Point("refresh-done")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.session = *state.Session
+	return nil
+}
+
+// current is the session as it may be given out now. If it has ended, the
+// renewal that is due is waited for until ctx ends.
+func (s *source) current(ctx context.Context) (handover.Session, error) {
+	if err := s.served(); err != nil {
+		return handover.Session{}, err
+	}
+	session := s.read()
+	if session.Due(s.now()) {
+		s.hurry()
+	}
+	if session.Left(s.now()) > 0 {
+		return session, nil
+	}
+	if err := s.renew(ctx); err != nil {
+		if renewal.Final(err) {
+			err = fmt.Errorf("%w: %w", vend.ErrRefused, err)
+		}
+		return handover.Session{}, fmt.Errorf("the session has expired and was not renewed: %w", err)
+	}
+	session = s.read()
+	return session, s.served() // STS may have taken its time
+}
+
+// served says why nothing may be given out any more, or nil.
+func (s *source) served() error {
+	le, err := s.ledger.Get(s.handed.LeaseID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: the lease cannot be read", vend.ErrRefused)
+	case le.State != lease.Lent:
+		return fmt.Errorf("%w: the session is being taken back", vend.ErrRefused)
+	case time.Now().After(le.Deadline):
+		return fmt.Errorf("%w: the job's deadline has passed", vend.ErrRefused)
+	case s.ledger.OwnerGone(le):
+		return fmt.Errorf("%w: the runner of the job is gone", vend.ErrRefused)
+	}
+	return nil
+}
+
+func (s *source) read() handover.Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.session
+}
+
+// hurry makes keepFresh look at the clock now: after a suspension its timer is
+// late.
+func (s *source) hurry() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	// longestSleep bounds how late a renewal can be on a machine that was
+	// suspended: timers stand still meanwhile.
+	longestSleep = 30 * time.Second
+	// firstPause and longestPause bound the waits between failed renewals;
+	// for short sessions a share of their life is less.
+	firstPause   = 2 * time.Second
+	longestPause = time.Minute
+	firstShare   = 40
+	longestShare = 12
+)
+
+// keepFresh renews the session ahead of need until ctx ends. A failure is tried
+// again, ever more slowly, while that can help; what is wrong is said once.
+func (s *source) keepFresh(ctx context.Context) {
+	said := false
+	for s.sleep(ctx) {
+		if session := s.read(); !session.Due(s.now()) {
+			continue
+		}
+		err := s.renew(ctx)
+		session := s.read()
+		left := max(session.Left(s.now()), 0).Round(time.Second)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && said:
+			said = false
+			s.say("session %s was renewed after all", session.Name)
+		case err == nil:
+		case renewal.Final(err):
+			s.say("session %s cannot be renewed and ends in %s: %v", session.Name, left, err)
+			if help := fault.HelpOf(err); help != "" {
+				s.say("%s", help)
+			}
+			return
+		case !said:
+			said = true
+			s.say("session %s could not be renewed yet, and is good for %s more: %v", session.Name, left, err)
+		}
+	}
+}
+
+// sleep waits until something may be to do, and says whether ctx still lives.
+func (s *source) sleep(ctx context.Context) bool {
+	s.mu.Lock()
+	wait := s.session.Left(s.now()) - s.session.RenewBelow()
+	if wait <= 0 {
+		wait = time.Until(s.notBefore)
+	}
+	s.mu.Unlock()
+	t := time.NewTimer(min(max(wait, time.Millisecond), longestSleep))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.wake:
+	case <-t.C:
+	}
+	return true
+}
+
+func nextPause(pause, lifetime time.Duration) time.Duration {
+	first, longest := firstPause, longestPause
+	if lifetime > 0 {
+		first, longest = min(first, lifetime/firstShare), min(longest, lifetime/longestShare)
+	}
+	if pause == 0 {
+		return first
+	}
+	return min(2*pause, longest)
+}
+
+// jittered spreads the renewals of many jobs that failed together.
+func jittered(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1) //nolint:gosec // no secret: it only spreads load
+}

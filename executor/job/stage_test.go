@@ -190,3 +190,19 @@ func TestEveryVariableOfTheContractShadows(t *testing.T) {
 		}
 	}
 }
+
+// For each delivery: what other sources of credentials tools look at before, or
+// beside, those that it sets.
+func TestNoDeliveryCanBeHidden(t *testing.T) {
+	for delivery, names := range map[string][]string{
+		"env":      {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CREDENTIAL_EXPIRATION"},
+		"endpoint": {"AWS_ACCESS_KEY_ID", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"},
+		"profile":  {"AWS_ACCESS_KEY_ID", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"},
+	} {
+		for _, name := range names {
+			if len(Shadowing([]string{"CUSTOM_ENV_" + name + "=x"})) != 1 {
+				t.Errorf("%s: %s would hide it", delivery, name)
+			}
+		}
+	}
+}

@@ -14,6 +14,9 @@ func (r *reader) rules(s *Settings, t *table) {
 		rule := rt.rule(t.tables["session"], s.AWS.Region)
 		rt.proof(&rule, s.GitLab.Proof)
 		rt.judged(rule.Check())
+		if why := undeliverable(s.Executor.Base, rule.Grant.Delivery); why != "" && !rt.bad[keyDelivery] {
+			rt.judged([]roles.RuleProblem{{Key: keyDelivery, Msg: why}})
+		}
 		s.Rules = append(s.Rules, rule)
 	}
 	for _, p := range roles.Review(s.Rules) {

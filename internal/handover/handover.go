@@ -53,8 +53,8 @@ type Session struct {
 	// GoodUntil is when it ends, as time since this host's boot; see Left. 0
 	// is unknown.
 	GoodUntil time.Duration `json:"good_until,omitempty"`
-	// Earlier are the sessions before this one that AWS may still accept. They
-	// are kept for the log filter alone.
+	// Earlier are the last sessions before this one, newest first. They are
+	// kept for the log filter alone.
 	Earlier []Earlier `json:"earlier,omitempty"`
 }
 
@@ -89,7 +89,7 @@ func (s *Session) Names() []string {
 }
 
 // Secrets are the values that the job's log must not show: those of this
-// session, and of the ones before it that may still be good.
+// session, and of the last ones before it.
 func (s *Session) Secrets() []string {
 	secrets := []string{s.SecretAccessKey, s.SessionToken}
 	for _, e := range s.Earlier {

@@ -26,9 +26,8 @@ type Tag struct {
 
 // Earlier is a session that was replaced before its end.
 type Earlier struct {
-	SecretAccessKey string        `json:"secret_access_key"`
-	SessionToken    string        `json:"session_token"`
-	GoodUntil       time.Duration `json:"good_until"`
+	SecretAccessKey string `json:"secret_access_key"`
+	SessionToken    string `json:"session_token"`
 }
 
 // Format prints nothing of the session, whatever the verb.
@@ -42,6 +41,10 @@ const (
 	// renewShare bounds that for short sessions: a third. STS may be out of
 	// reach for that long before a job notices.
 	renewShare = 3
+	// keepEarlier is how many sessions before the current one the log filter
+	// knows. At most one of them is good: a session is renewed in the last
+	// third of its life. More would only fill the memory.
+	keepEarlier = 2
 	// toldEarly and toldShare bound what is kept back of a session's end.
 	toldEarly = time.Minute
 	toldShare = 10
@@ -98,18 +101,13 @@ func (s *Session) RenewBelow() time.Duration {
 }
 
 // Renewed is the session with fresh credentials in it: name, role and delivery
-// stay, and the old credentials are remembered for the log filter while AWS may
-// accept them.
-func (s *Session) Renewed(fresh Session, now Instant) Session {
+// stay, and the old credentials are remembered for the log filter.
+func (s *Session) Renewed(fresh Session) Session {
 	next := *s
 	next.AccessKeyID, next.SecretAccessKey, next.SessionToken = fresh.AccessKeyID, fresh.SecretAccessKey, fresh.SessionToken
 	next.Expiration, next.Lifetime, next.GoodUntil = fresh.Expiration, fresh.Lifetime, fresh.GoodUntil
 	next.Generation = s.Generation + 1
-	next.Earlier = nil
-	for _, e := range slices.Concat(s.Earlier, []Earlier{{s.SecretAccessKey, s.SessionToken, now.Uptime + s.Left(now)}}) {
-		if e.GoodUntil > now.Uptime {
-			next.Earlier = append(next.Earlier, e)
-		}
-	}
+	next.Earlier = slices.Concat([]Earlier{{s.SecretAccessKey, s.SessionToken}}, s.Earlier)
+	next.Earlier = next.Earlier[:min(len(next.Earlier), keepEarlier)]
 	return next
 }

@@ -75,20 +75,24 @@ func TestToolsAreToldALittleLess(t *testing.T) {
 	}
 }
 
-func TestOldSecretsAreFilteredWhileTheyAreGood(t *testing.T) {
+func TestTheLastOldSecretsAreFiltered(t *testing.T) {
 	s := lasting(15*time.Minute, time.Hour)
 	fresh := func(n int, from time.Duration) Session {
 		f := lasting(15*time.Minute, from)
 		f.SecretAccessKey, f.SessionToken, f.Name = fmt.Sprint("secret-", n), fmt.Sprint("token-", n), ""
 		return f
 	}
-	second := s.Renewed(fresh(2, time.Hour+11*time.Minute), at(time.Hour+11*time.Minute))
+	second := s.Renewed(fresh(2, time.Hour+11*time.Minute))
 	if got := second.Secrets(); !slices.Equal(got, []string{"secret-2", "token-2", "secret-1", "token-1"}) {
 		t.Errorf("second: %q", got)
 	}
-	third := second.Renewed(fresh(3, time.Hour+22*time.Minute), at(time.Hour+22*time.Minute))
-	if got := third.Secrets(); !slices.Equal(got, []string{"secret-3", "token-3", "secret-2", "token-2"}) {
+	third := second.Renewed(fresh(3, time.Hour+22*time.Minute))
+	if got := third.Secrets(); !slices.Equal(got, []string{"secret-3", "token-3", "secret-2", "token-2", "secret-1", "token-1"}) {
 		t.Errorf("third: %q", got)
+	}
+	fourth := third.Renewed(fresh(4, 2*time.Hour))
+	if got := fourth.Secrets(); !slices.Equal(got, []string{"secret-4", "token-4", "secret-3", "token-3", "secret-2", "token-2"}) {
+		t.Errorf("fourth: %q", got)
 	}
 	if third.Generation != 3 || third.Name != "gl-1-x" || third.Delivery != "endpoint" || len(third.SubStages) != 1 {
 		t.Errorf("what is no credential must stay")

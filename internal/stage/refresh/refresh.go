@@ -150,7 +150,7 @@ func (r *refresh) keep(ctx context.Context, lent session.Session, asked handover
 			le.ExpiresAt = lent.Expiration
 		}
 		next := r.state
-		s := r.state.Session.Renewed(Fresh(lent, asked), r.now())
+		s := r.state.Session.Renewed(Fresh(lent, asked))
 		next.Session = &s
 		if err := r.auditRefreshed(*le, lent, s.Generation, took); err != nil {
 			return err

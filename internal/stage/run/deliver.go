@@ -68,8 +68,8 @@ func (d *delivery) source(ctx context.Context, session handover.Session) *source
 	}
 }
 
-// learn makes the log filter know the secrets of a renewed session and of those
-// before it that are still good, and forget older ones.
+// learn makes the log filter know the secrets of a renewed session and of the
+// last ones before it, and forget older ones.
 func (d *delivery) learn(secrets ...string) error {
 	return d.filter.Keep(append(slices.Clip(secrets), d.tokens...)...)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -100,6 +101,8 @@ func (s *source) renewOnce(ctx context.Context) error {
 	if err := s.learn(state.Session.Secrets()...); err != nil {
 		return fault.New(fault.Internal, "renew session", "", err, "")
 	}
+	// Learning takes some megabytes for a moment; a script may run for hours.
+	debug.FreeOSMemory()
 	crash.Point("refresh-done")
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -72,7 +72,7 @@ func newBench(t *testing.T, life time.Duration) *bench {
 			}
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			b.sealed = b.sealed.Renewed(generation(b.sealed.Generation+1, life), b.now())
+			b.sealed = b.sealed.Renewed(generation(b.sealed.Generation+1, life))
 			return nil
 		},
 		reopen: func() (handover.State, error) {

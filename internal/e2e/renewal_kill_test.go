@@ -121,8 +121,9 @@ func TestAPermanentRefusalIsSaidOnce(t *testing.T) {
 }
 
 // askEndpoint is a script's line that shows the status of the endpoint's answer.
+// The # begins no secret in any form, so the filter holds nothing back.
 func (w *world) askEndpoint() string {
-	return `curl -s -o /dev/null -w ' status %{http_code}\n' -H "Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN" "$AWS_CONTAINER_CREDENTIALS_FULL_URI"`
+	return `curl -s -o /dev/null -w ' status %{http_code} #\n' -H "Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN" "$AWS_CONTAINER_CREDENTIALS_FULL_URI"`
 }
 
 // The host's clock is ten minutes off, either way: sessions are renewed in

@@ -25,6 +25,9 @@ type options struct {
 }
 
 func main() {
+	if kind := os.Getenv(clientFor); kind != "" {
+		os.Exit(asker(kind))
+	}
 	var o options
 	flag.StringVar(&o.bin, "bin", "bin", "directory of the stage binaries")
 	flag.StringVar(&o.testdata, "testdata", "executor", "directory whose job/testdata and proof/testdata hold payloads")
@@ -56,6 +59,7 @@ func measures() []measure {
 		{"jobs", measureJobs},
 		{"start", measureStart},
 		{"output", measureOutput},
+		{"endpoint", measureEndpoint},
 		{"go", measureGo},
 		{"crowd", measureCrowd},
 	}
@@ -77,7 +81,7 @@ func run(ctx context.Context, o options) error {
 			continue
 		}
 		start := time.Now()
-		fmt.Printf("measuring %-6s ... ", m.name)
+		fmt.Printf("measuring %-8s ... ", m.name)
 		got, err := m.run(ctx, o)
 		if err != nil {
 			fmt.Println("failed")

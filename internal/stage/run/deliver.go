@@ -44,7 +44,7 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 	s := d.source(ctx, *session)
 	quiet := func() {
 		cancel()
-		s.running.Wait()
+		s.close()
 	}
 	if err := d.renewDue(ctx, s); err != nil {
 		quiet()

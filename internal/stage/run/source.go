@@ -42,6 +42,16 @@ type source struct {
 	last      error         // how the last renewal ended
 	pause     time.Duration // after the last failure
 	notBefore time.Time     // when the next renewal may begin
+	closed    bool          // no renewal begins any more
+}
+
+// close waits for the renewal that runs, whose context has ended, and lets none
+// begin any more: a tool's request may still be under way.
+func (s *source) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.running.Wait()
 }
 
 // renew renews the session and waits for it until ctx ends. Those who come while
@@ -49,6 +59,10 @@ type source struct {
 // that again, and so does everybody after a final one.
 func (s *source) renew(ctx context.Context) error {
 	s.mu.Lock()
+	if s.closed {
+		defer s.mu.Unlock()
+		return errEnded
+	}
 	if s.flight == nil {
 		if s.last != nil && (renewal.Final(s.last) || time.Now().Before(s.notBefore)) {
 			defer s.mu.Unlock()
@@ -107,8 +121,17 @@ func (s *source) renewOnce(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.session = *state.Session
+	if s.session.Due(s.now()) {
+		// As a success it would be asked for again at once, and for ever.
+		return fault.New(fault.Passing, "renew session", s.session.Name, errShort, "See that this host's clock is right.")
+	}
 	return nil
 }
+
+var (
+	errEnded = errors.New("the script has ended")
+	errShort = errors.New("the renewed one is about to end as well")
+)
 
 // current is the session as it may be given out now. If it has ended, the
 // renewal that is due is waited for until ctx ends.

@@ -314,3 +314,45 @@ func TestEnvRolesLinesBeginALine(t *testing.T) {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }
+
+// What a tool asked for at the very end must not start a renewal behind the back
+// of the one who waits for all of them.
+func TestNothingIsRenewedAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, time.Minute)
+		time.Sleep(2 * time.Minute)
+		b.close()
+		if _, err := b.current(t.Context()); err == nil {
+			t.Error("an ended session was given out")
+		}
+		if n := b.asked.Load(); n != 0 {
+			t.Errorf("%d renewals", n)
+		}
+	})
+}
+
+// Such as by a wall clock that is hours ahead on a host without another: each
+// look would find a renewal due, and STS would be asked without a pause.
+func TestARenewalThatBringsNothingIsNotRepeatedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 15*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+		defer cancel()
+		b.answer = func(n int32) error {
+			if n > 60 {
+				cancel()
+			}
+			return nil
+		}
+		reopen := b.reopen
+		b.reopen = func() (handover.State, error) {
+			state, err := reopen()
+			state.Session.GoodUntil -= 15 * time.Minute
+			return state, err
+		}
+		b.keepFresh(ctx)
+		if n := b.asked.Load(); n < 2 || n > 60 {
+			t.Errorf("STS was asked %d times in twenty minutes", n)
+		}
+	})
+}

@@ -57,8 +57,8 @@ func Listen(dir string, uid, gid int, program, region string, provide Provider) 
 	text := fmt.Sprintf("[default]\nregion = %s\ncredential_process = %s --credentials %s\n", region, program, socket)
 	err = errors.Join(
 		os.Chmod(socket, 0o600),
-		os.WriteFile(filepath.Join(dir, configName), []byte(text), 0o444), // holds no secret; another user reads it
-		os.WriteFile(filepath.Join(dir, credentialsName), nil, 0o444),     // empty
+		writeReadable(filepath.Join(dir, configName), text), // holds no secret
+		writeReadable(filepath.Join(dir, credentialsName), ""),
 		os.Lchown(socket, uid, gid),
 		os.Chmod(dir, 0o711), // the job's user must get through
 	)
@@ -69,6 +69,12 @@ func Listen(dir string, uid, gid int, program, region string, provide Provider) 
 	s := &Socket{dir: dir, uid: uid, provide: provide, ln: ln}
 	go s.serve()
 	return s, nil
+}
+
+// writeReadable writes a file that another user, the job's, can read whatever
+// this process's umask.
+func writeReadable(path, text string) error {
+	return errors.Join(os.WriteFile(path, []byte(text), 0o444), os.Chmod(path, 0o444))
 }
 
 // plain are the characters of paths that mean themselves to every shell and

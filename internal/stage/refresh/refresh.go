@@ -140,15 +140,23 @@ func (r *refresh) renew(ctx context.Context) error {
 // keep stores the new session if the job may still have it. The lease's lock is
 // held from the look at it until the session is sealed: a cleanup that closes
 // the lease comes before, and then nothing is stored, or after, and removes it.
+// If another helper sealed one meanwhile, that one stays: a job may have it.
 func (r *refresh) keep(ctx context.Context, lent session.Session, asked handover.Instant, took time.Duration) error {
 	_, err := r.ledger.Update(ctx, r.handed.LeaseID, func(le *lease.Lease) error {
 		if err := r.allowed(*le, time.Now()); err != nil {
 			return err
 		}
-		le.AccessKeyID = lent.AccessKeyID
 		if lent.Expiration.After(le.ExpiresAt) {
 			le.ExpiresAt = lent.Expiration
 		}
+		sealed, err := stage.OpenState(r.ledger, r.handed)
+		if err != nil {
+			return err
+		}
+		if sealed.Session == nil || sealed.Session.Generation != r.state.Session.Generation {
+			return nil
+		}
+		le.AccessKeyID = lent.AccessKeyID
 		next := r.state
 		s := r.state.Session.Renewed(Fresh(lent, asked))
 		next.Session = &s

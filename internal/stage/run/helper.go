@@ -56,7 +56,8 @@ func helperProgram(plan shell.Plan) (string, error) {
 	}
 	program := filepath.Join(filepath.Dir(self), renewal.Program)
 	if _, err := os.Stat(program); err != nil {
-		return "", fault.New(fault.Permanent, "find", renewal.Program, err, "Install all programs of EnvRole in one directory.")
+		// An upgrade may be just replacing it: not the end of a job of hours.
+		return "", fault.New(fault.Passing, "find", renewal.Program, err, "Install all programs of EnvRole in one directory.")
 	}
 	if !plan.SwitchUser {
 		return program, nil

@@ -10,6 +10,7 @@ import (
 	"envrole/internal/audit"
 	"envrole/internal/revoker"
 	"envrole/internal/stage"
+	"envrole/internal/vend"
 	"envrole/roles/lease"
 	"envrole/roles/revoke"
 	"envrole/roles/settings"
@@ -25,12 +26,26 @@ func sweepCommand() command {
 		flags: func(*flag.FlagSet) func(context.Context, console) (int, error) {
 			return func(ctx context.Context, con console) (int, error) {
 				_, code, err := con.withLedger(func(conf *settings.Settings, ledger *lease.Ledger) (revoke.Report, error) {
-					return revoker.New(conf, ledger, revoker.Configured(conf)).Sweep(ctx, revoke.SweepOptions{All: true})
+					rep, err := revoker.New(conf, ledger, revoker.Configured(conf)).Sweep(ctx, revoke.SweepOptions{All: true})
+					return rep, errors.Join(err, removeSockets(ledger, rep))
 				})
 				return code, err
 			}
 		},
 	}
+}
+
+// removeSockets removes what killed run stages of the swept jobs left for
+// tools: the socket's directory. It goes by the leases, never by what lies in
+// /tmp, and leaves a job alone that still runs.
+func removeSockets(ledger *lease.Ledger, rep revoke.Report) error {
+	var errs []error
+	for _, it := range rep.Items {
+		if dead, _ := ledger.Dead(it.Lease, time.Now()); dead {
+			errs = append(errs, vend.Sweep(it.Lease.ID))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func revokeCommand() command {

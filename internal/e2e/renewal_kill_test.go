@@ -10,20 +10,26 @@ import (
 	"envrole/internal/audit"
 	"envrole/internal/fakeaws"
 	"envrole/internal/fakerunner"
+	"envrole/internal/vend"
 )
 
 // The run stage and its helper die at every step of a renewal. Cleanup, which
 // comes after, or a sweep where the host died, takes every generation back.
 func TestAKilledRenewalLosesNothing(t *testing.T) {
-	for _, point := range []string{"refresh-begun", "refresh-raised", "refresh-answered", "refresh-sealed", "refresh-done"} {
+	for _, each := range []string{
+		"refresh-begun endpoint", "refresh-raised endpoint", "refresh-answered endpoint", "refresh-sealed endpoint", "refresh-done endpoint",
+		// The helper knows no delivery.
+		"refresh-begun profile", "refresh-done profile",
+	} {
+		point, delivery, _ := strings.Cut(each, " ")
 		for _, cleaned := range []bool{true, false} {
-			name := point + " with cleanup"
+			name := each + " with cleanup"
 			if !cleaned {
-				name = point + " with a sweep"
+				name = each + " with a sweep"
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				w := shortWorld(t, `delivery = "endpoint"`, "6s")
+				w := shortWorld(t, `delivery = "`+delivery+`"`, "6s")
 				w.runner.StageEnv = map[string][]string{"run:step_0": {"ENVROLE_CRASH_AT=" + point}}
 				w.runner.SkipCleanup = !cleaned
 				asked := func() bool { return w.aws.Count("AssumeRole") > 1 }
@@ -50,6 +56,7 @@ func TestAKilledRenewalLosesNothing(t *testing.T) {
 					}
 				}
 				w.settled()
+				w.noSockets()
 				w.oneName()
 				if n := w.aws.Count("PutRolePolicy"); n != 1 {
 					t.Errorf("%d policies written, want 1", n)
@@ -60,6 +67,18 @@ func TestAKilledRenewalLosesNothing(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// noSockets fails if a directory of delivery by profile is left.
+func (w *world) noSockets() {
+	w.t.Helper()
+	for _, le := range w.leases() {
+		dir := vend.Dir(le.ID) // another one each time, after the last dash
+		left, err := filepath.Glob(dir[:strings.LastIndex(dir, "-")] + "-*")
+		if err != nil || len(left) > 0 {
+			w.t.Errorf("left behind: %v %v", left, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ echo "[begin"; head -c 10485760 /dev/zero | tr '\0' x; echo "end]"; printf 'no n
 	} {
 		if !strings.Contains(res.Log, want) {
 			t.Errorf("the log lacks %.60q (%d bytes)", want, len(want))
+			t.Log(unlike(res.Log))
 		}
 	}
 }
@@ -149,4 +151,15 @@ func TestASecretSplitBetweenStdoutAndStderrIsMasked(t *testing.T) {
 		t.Errorf("%s %v\n%s", res.State, res.Err, res.Log)
 	}
 	w.noSecrets("the job's log", res.Log)
+}
+
+// unlike tells what a log of x's holds besides them.
+func unlike(log string) string {
+	i := strings.Index(log, "[begin")
+	if i < 0 {
+		return "no beginning"
+	}
+	rest := strings.TrimPrefix(log[i:], "[begin\n")
+	n := len(rest) - len(strings.TrimLeft(rest, "x"))
+	return fmt.Sprintf("after %d bytes: %.300q", n, rest[n:])
 }

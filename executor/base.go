@@ -1,0 +1,80 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"envrole/roles/settings/schema"
+)
+
+// Base is one kind of executor: executor.base of the configuration names it.
+// Its methods are called in different processes and keep nothing in memory
+// between them; what the later stages must know of a job is in its plan.
+type Base interface {
+	// Table describes [executor.NAME] and gives the base its name. It is a
+	// constant: it does no I/O.
+	Table() schema.Table
+	// Announce is called in the config stage, before anything is decided. What
+	// the base writes goes to the job's log.
+	Announce(ctx context.Context, job Job, log io.Writer) (Announcement, error)
+	// Plan is called in the prepare stage, before any code of the job runs and
+	// before it is decided whether the job gets a role. It settles how the job
+	// runs. What it returns is kept sealed and given to Open in this and every
+	// later stage. Fields may be added to it; a missing one must mean what an
+	// older EnvRole did. It may hold nothing secret.
+	Plan(ctx context.Context, job Job) (json.RawMessage, error)
+	// MayLend says whether a role may be lent to a job of this plan: nil, or a
+	// refusal that names what the administrator mends. Authority lists every
+	// path of this host that decides what a job may do.
+	MayLend(ctx context.Context, job Job, plan json.RawMessage, authority []string) error
+	// Open makes the executor of a plan. It does no I/O. ErrElsewhere says that
+	// this program does not link what the base needs.
+	Open(plan json.RawMessage) (Executor, error)
+	// Lost makes an executor for Cleanup alone, for a job of which nothing is
+	// left but its lease: of job, only LeaseID, StateDir, Values and PassEnv
+	// are known.
+	Lost(job Job) (Executor, error)
+}
+
+// Sweeper is a Base that can find what is left of dead jobs without being told
+// which: `envrole sweep` calls it.
+type Sweeper interface {
+	// Sweep removes what belongs to jobs of this state directory whose lease
+	// alive denies. It says on log what it removed.
+	Sweep(ctx context.Context, job Job, alive func(leaseID string) bool, log io.Writer) error
+}
+
+// ErrElsewhere is what Open gives in a program that does not link the base's
+// own libraries: `envrole stage` does.
+var ErrElsewhere = errors.New("this base runs in the envrole program")
+
+// Job is what a base is told of a job. It holds no session and decides nothing
+// about one.
+type Job struct {
+	LeaseID      string // names the job on this host; never shown to it
+	JobID        int64
+	ProjectID    int64 // from the payload's structured fields, above 0
+	RefProtected bool  // true only where GitLab says so
+	PayloadFile  string
+	StateDir     string
+	Values       schema.Values // of [executor.NAME]
+	PassEnv      []string      // executor.pass_env
+}
+
+// Announcement is what the config stage tells the runner of a base. Empty
+// fields are left out.
+type Announcement struct {
+	Driver            string // shown behind "envrole/" in the job's log, with the base's name
+	DriverVersion     string
+	Hostname          string
+	BuildsDir         string
+	CacheDir          string
+	BuildsDirIsShared *bool
+	// Shell is the runner's shell for the scripts: "bash", "pwsh", ...
+	Shell string
+	// JobEnv is added to the environment of the later stages. Its names must
+	// not begin with ENVROLE_.
+	JobEnv map[string]string
+}

@@ -64,4 +64,6 @@ func (e *ExitError) Error() string { return fmt.Sprintf("script ended with exit 
 // telling the runner of a failure.
 type StageError struct{ Code int }
 
-func (e *StageError) Error() string { return fmt.Sprintf("the wrapped driver ended with exit code %d", e.Code) }
+func (e *StageError) Error() string {
+	return fmt.Sprintf("the wrapped driver ended with exit code %d", e.Code)
+}

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"envrole/roles/fault"
-	"envrole/roles/settings"
 )
 
 // BuildsDirs gives the builds and the cache directory of a project:
@@ -21,7 +20,7 @@ import (
 // unprotected ref does not find itself in, nor leave anything in, the work tree
 // of a protected one. ROOT is the configured directory, or builds and cache in
 // the home of the job's user.
-func BuildsDirs(s settings.Shell, home string, projectID int64, refProtected bool) (builds, cache string) {
+func BuildsDirs(s Settings, home string, projectID int64, refProtected bool) (builds, cache string) {
 	kind := "unprotected"
 	if refProtected {
 		kind = "protected"

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -8,15 +9,14 @@ import (
 	"testing"
 
 	"envrole/roles/fault"
-	"envrole/roles/settings"
 )
 
 func TestDirectoriesAreOfOneProjectAndKindOfRef(t *testing.T) {
-	builds, cache := BuildsDirs(settings.Shell{}, "/home/ci", 42, true)
+	builds, cache := BuildsDirs(Settings{}, "/home/ci", 42, true)
 	if builds != "/home/ci/builds/42/protected" || cache != "/home/ci/cache/42/protected" {
 		t.Error(builds, cache)
 	}
-	builds, cache = BuildsDirs(settings.Shell{BuildsDir: "/srv/b", CacheDir: "/srv/c"}, "/home/ci", 43, false)
+	builds, cache = BuildsDirs(Settings{BuildsDir: "/srv/b", CacheDir: "/srv/c"}, "/home/ci", 43, false)
 	if builds != "/srv/b/43/unprotected" || cache != "/srv/c/43/unprotected" {
 		t.Error(builds, cache)
 	}
@@ -25,7 +25,7 @@ func TestDirectoriesAreOfOneProjectAndKindOfRef(t *testing.T) {
 func TestPrepareMakesDirectoriesForTheJobAlone(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p Plan) {
 		for range 2 { // a second attempt of prepare finds the first one's
-			if err := New(p).Prepare(t.Context()); err != nil {
+			if err := New(p).Prepare(t.Context(), io.Discard); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -46,7 +46,7 @@ func TestPrepareNarrowsAnOpenDirectory(t *testing.T) {
 	if err := os.MkdirAll(p.BuildsDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := New(p).Prepare(t.Context()); err != nil {
+	if err := New(p).Prepare(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	mustOwn(t, p.BuildsDir, p.UID, 0o700)
@@ -99,7 +99,7 @@ func TestALinkOfTheJobsUserIsNotFollowed(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := New(p).Prepare(t.Context())
+			err := New(p).Prepare(t.Context(), io.Discard)
 			if fault.ClassOf(err) != fault.Permanent || fault.HelpOf(err) == "" {
 				t.Errorf("link of uid %d at %s: %v", owner, at, err)
 			}
@@ -121,7 +121,7 @@ func TestALinkOfRootIsFollowed(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.BuildsDir = filepath.Join(base, link, link, "protected")
-		if err := New(p).Prepare(t.Context()); err != nil {
+		if err := New(p).Prepare(t.Context(), io.Discard); err != nil {
 			t.Error(err)
 		}
 		mustOwn(t, filepath.Join(base, "disk", link, "protected"), jobUID, 0o700)
@@ -181,12 +181,12 @@ func TestADirectoryOfSomebodyElseIsRefused(t *testing.T) {
 		if err := change(p.BuildsDir); err != nil {
 			t.Fatal(err)
 		}
-		if err := New(p).Prepare(t.Context()); fault.ClassOf(err) != fault.Permanent {
+		if err := New(p).Prepare(t.Context(), io.Discard); fault.ClassOf(err) != fault.Permanent {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	p.BuildsDir = "relative/builds"
-	if err := New(p).Prepare(t.Context()); err == nil {
+	if err := New(p).Prepare(t.Context(), io.Discard); err == nil {
 		t.Error("a relative directory was made")
 	}
 }
@@ -201,7 +201,7 @@ func TestCleanupRemovesTheJobsTmpdirAndNothingBehindIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := New(p).Cleanup(t.Context()); err != nil {
+		if err := New(p).Cleanup(t.Context(), io.Discard, io.Discard); err != nil {
 			t.Error(err)
 		}
 	}
@@ -213,7 +213,7 @@ func TestCleanupRemovesTheJobsTmpdirAndNothingBehindIt(t *testing.T) {
 	}
 	odd := p
 	odd.TmpDir = filepath.Dir(precious) // not of the form that a plan gives it
-	if err := New(odd).Cleanup(t.Context()); err != nil {
+	if err := New(odd).Cleanup(t.Context(), io.Discard, io.Discard); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(precious); err != nil {

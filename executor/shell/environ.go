@@ -12,6 +12,10 @@ import (
 // run stage left behind.
 const jobVariable = "ENVROLE_JOB"
 
+// metadataDisabled keeps SDKs from asking the metadata service for the runner's
+// own role. It is a convenience for jobs, not a boundary.
+const metadataDisabled = "AWS_EC2_METADATA_DISABLED=true"
+
 // environ builds a job's environment from nothing: own is the stage's own
 // environment, of which only named variables are taken, and add is what the
 // caller gives ("K=v"). Of several with one name the last wins.
@@ -31,6 +35,7 @@ func (p Plan) environ(own, add []string) []string {
 		"TMPDIR=" + p.tmpDir(),
 		"TERM=" + cmp.Or(from["TERM"], "dumb"),
 		jobVariable + "=" + p.marker(),
+		metadataDisabled,
 	}
 	for k, v := range from {
 		if k == "LANG" || k == "LANGUAGE" || strings.HasPrefix(k, "LC_") {

@@ -46,7 +46,7 @@ func TestAJobsEnvironmentIsExactlyTheAllowedOne(t *testing.T) {
 		want := map[string]string{
 			"PATH": "/opt/runner/bin:/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/bin",
 			"HOME": p.Home, "USER": p.User, "LOGNAME": p.User, "SHELL": p.Shell, "TMPDIR": tmp, "TERM": "xterm",
-			"LANG": "C.UTF-8", "LC_TIME": "C", "HTTPS_PROXY": "http://127.0.0.1:3128", "ENVROLE_JOB": p.marker(),
+			"LANG": "C.UTF-8", "LC_TIME": "C", "HTTPS_PROXY": "http://127.0.0.1:3128", "ENVROLE_JOB": p.marker(), "AWS_EC2_METADATA_DISABLED": "true",
 			"AWS_ACCESS_KEY_ID": "ASIASESSION", "X": "last", "MULTI": "a\nb=c",
 		}
 		if p.SwitchUser {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,7 +15,11 @@ import (
 	"envrole/roles/fault"
 )
 
-var _ executor.Executor = (*Executor)(nil)
+var (
+	_ executor.Executor   = (*Executor)(nil)
+	_ executor.LocalUser  = (*Executor)(nil)
+	_ executor.Guaranteed = (*Executor)(nil)
+)
 
 // Executor runs the scripts of one job with a shell on this host.
 type Executor struct {
@@ -28,7 +33,7 @@ func New(p Plan) *Executor { return &Executor{plan: p, group: openCgroup} }
 
 // Prepare ends what earlier jobs of the same user have left running, and makes
 // the job's directories with its owner and mode 0700.
-func (e *Executor) Prepare(ctx context.Context) error {
+func (e *Executor) Prepare(ctx context.Context, _ io.Writer) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
@@ -47,7 +52,7 @@ func (e *Executor) Prepare(ctx context.Context) error {
 
 // Cleanup ends what is left of the job's processes and removes its TMPDIR. The
 // builds and cache directories stay, for the project's next job.
-func (e *Executor) Cleanup(_ context.Context) error {
+func (e *Executor) Cleanup(_ context.Context, _, _ io.Writer) error {
 	p := e.plan
 	group, err := existingCgroup(p.marker())
 	if err != nil {

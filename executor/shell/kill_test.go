@@ -3,6 +3,7 @@ package shell
 import (
 	"bufio"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -40,7 +41,7 @@ func TestTheShellDiesWithItsStage(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p Plan) {
 		shellPID, escaped := killedStage(t, p, escapes()["setsid"])
 		mustEnd(t, shellPID)
-		if err := New(p).Cleanup(context.Background()); err != nil {
+		if err := New(p).Cleanup(context.Background(), io.Discard, io.Discard); err != nil {
 			t.Error(err)
 		}
 		mustBeGone(t, escaped)
@@ -57,7 +58,7 @@ func TestCleanupEndsWhatAKilledStageLeft(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				_, escaped := killedStage(t, p, escape)
 				for range 2 {
-					if err := New(p).Cleanup(context.Background()); err != nil {
+					if err := New(p).Cleanup(context.Background(), io.Discard, io.Discard); err != nil {
 						t.Error(err)
 					}
 				}
@@ -73,7 +74,7 @@ func TestCleanupEndsWhatAKilledStageLeft(t *testing.T) {
 func TestWithoutACgroupCleanupEndsWhatAKilledStageLeft(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p Plan) {
 		_, escaped := killedStage(t, p, escapes()["double fork"], "SHELL_TEST_NO_CGROUP=1")
-		if err := New(p).Cleanup(context.Background()); err != nil {
+		if err := New(p).Cleanup(context.Background(), io.Discard, io.Discard); err != nil {
 			t.Error(err)
 		}
 		mustBeGone(t, escaped)
@@ -96,7 +97,7 @@ func TestTheNextJobOfTheUserEndsWhatIsLeft(t *testing.T) {
 	_, escaped := killedStage(t, p, escapes()["no environment"], "SHELL_TEST_NO_CGROUP=1")
 	next := p
 	next.LeaseID = "next job"
-	if err := New(next).Prepare(t.Context()); err != nil {
+	if err := New(next).Prepare(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	mustBeGone(t, escaped)
@@ -119,7 +120,7 @@ func TestCleanupLeavesAConcurrentJobOfTheUserAlone(t *testing.T) {
 	}
 	mine := p
 	mine.LeaseID, mine.TmpDir = "mine", ""
-	if err := New(mine).Cleanup(context.Background()); err != nil {
+	if err := New(mine).Cleanup(context.Background(), io.Discard, io.Discard); err != nil {
 		t.Error(err)
 	}
 	if pr, ok := readProcess(readPID(t, pidfile)); !ok || pr.zombie() {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -94,7 +95,7 @@ func newPlan(t testing.TB) Plan {
 		Grace: 5 * time.Second, LeaseID: t.Name() + dir,
 	}
 	t.Cleanup(func() {
-		if err := New(p).Cleanup(context.Background()); err != nil {
+		if err := New(p).Cleanup(context.Background(), io.Discard, io.Discard); err != nil {
 			t.Error(err)
 		}
 	})
@@ -120,11 +121,11 @@ func newUserPlan(t testing.TB) Plan {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := New(p).Cleanup(context.Background()); err != nil {
+		if err := New(p).Cleanup(context.Background(), io.Discard, io.Discard); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := New(p).Prepare(t.Context()); err != nil {
+	if err := New(p).Prepare(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	return p

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"envrole/roles/fault"
-	"envrole/roles/settings"
 )
 
 // defaultGrace is used where a plan has none, as in one of an older version.
@@ -40,7 +39,7 @@ type Plan struct {
 
 // Options is what NewPlan makes a plan of.
 type Options struct {
-	Settings     settings.Shell
+	Settings     Settings
 	PassEnv      []string
 	ProjectID    int64 // from the payload's structured fields, above 0
 	RefProtected bool  // true only where GitLab says so

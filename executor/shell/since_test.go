@@ -3,14 +3,12 @@ package shell
 import (
 	"os/exec"
 	"testing"
-
-	"envrole/roles/settings"
 )
 
 // A job's processes are found by their mark, and only among those that are no
 // older than the job: a plan that does not know its age looks at all.
 func TestMarkedProcessesAreNoOlderThanTheJob(t *testing.T) {
-	plan, err := NewPlan(Options{Settings: settings.Shell{Shell: "bash"}, ProjectID: 1, LeaseID: "since"})
+	plan, err := NewPlan(Options{Settings: Settings{Shell: "bash"}, ProjectID: 1, LeaseID: "since"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +40,7 @@ func TestMarkedProcessesAreNoOlderThanTheJob(t *testing.T) {
 	if found(later) {
 		t.Error("a process that is older than the job is taken for one of it")
 	}
-	bare, err := CleanupPlan(settings.Shell{Shell: "bash"}, "since")
+	bare, err := CleanupPlan(Settings{Shell: "bash"}, "since")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"envrole/roles/fault"
-	"envrole/roles/settings"
 )
 
 // Trust says whether a role may be lent to a job of this plan: nil, or a
@@ -17,9 +16,9 @@ import (
 // credentials and other jobs' sessions included; the administrator must have
 // written out that this is meant. Another user must not be able to change any
 // of the files, nor put others in their place.
-func Trust(p Plan, s settings.Shell, files []string) error {
+func Trust(p Plan, s Settings, files []string) error {
 	if !p.SwitchUser {
-		if s.SameUser == settings.SameUserTrusted {
+		if s.SameUser == SameUserTrusted {
 			return nil
 		}
 		return fault.New(fault.Refused, "lend a role to", "jobs of the runner's own user "+p.User,

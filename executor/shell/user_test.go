@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"envrole/roles/fault"
-	"envrole/roles/settings"
 )
 
 func TestAJobOfAnotherUserHasThatUsersRightsOnly(t *testing.T) {
@@ -72,7 +71,7 @@ func TestUsersThatCannotBeAJobs(t *testing.T) {
 
 func TestPlanOfANamedUser(t *testing.T) {
 	needRoot(t)
-	o := Options{Settings: settings.Shell{User: "daemon", Shell: "sh"}, ProjectID: 7, LeaseID: "lease"}
+	o := Options{Settings: Settings{User: "daemon", Shell: "sh"}, ProjectID: 7, LeaseID: "lease"}
 	p, err := NewPlan(o)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +92,7 @@ func TestPlanOfANamedUser(t *testing.T) {
 
 func TestPlanOfTheRunnersOwnUser(t *testing.T) {
 	t.Setenv("HOME", "/home/of-the-service")
-	p, err := NewPlan(Options{Settings: settings.Shell{Shell: "bash"}, ProjectID: 7, RefProtected: true, LeaseID: "lease"})
+	p, err := NewPlan(Options{Settings: Settings{Shell: "bash"}, ProjectID: 7, RefProtected: true, LeaseID: "lease"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +102,7 @@ func TestPlanOfTheRunnersOwnUser(t *testing.T) {
 }
 
 func TestPlansThatCannotWork(t *testing.T) {
-	good := Options{Settings: settings.Shell{Shell: "bash"}, ProjectID: 7, LeaseID: "lease"}
+	good := Options{Settings: Settings{Shell: "bash"}, ProjectID: 7, LeaseID: "lease"}
 	for name, change := range map[string]func(*Options){
 		"no lease":   func(o *Options) { o.LeaseID = "" },
 		"no project": func(o *Options) { o.ProjectID = 0 },
@@ -121,11 +120,11 @@ func TestPlansThatCannotWork(t *testing.T) {
 func TestRolesAreLentUnderTheRunnersOwnUserOnlyIfWrittenOut(t *testing.T) {
 	p := newPlan(t)
 	for _, s := range []string{"", "yes", "Trusted"} {
-		if err := Trust(p, settings.Shell{SameUser: s}, nil); fault.ClassOf(err) != fault.Refused || fault.HelpOf(err) == "" {
+		if err := Trust(p, Settings{SameUser: s}, nil); fault.ClassOf(err) != fault.Refused || fault.HelpOf(err) == "" {
 			t.Errorf("same_user = %q: %v", s, err)
 		}
 	}
-	if err := Trust(p, settings.Shell{SameUser: settings.SameUserTrusted}, nil); err != nil {
+	if err := Trust(p, Settings{SameUser: SameUserTrusted}, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -194,7 +193,7 @@ func TestFilesThatAJobCouldChangeForbidLending(t *testing.T) {
 		"the root directory":                {"/", true},
 		"a directory with a dot dot inside": {base + "/open/../good", true},
 	} {
-		err := Trust(p, settings.Shell{}, []string{c.path})
+		err := Trust(p, Settings{}, []string{c.path})
 		if (err == nil) != c.safe || err != nil && fault.ClassOf(err) != fault.Refused {
 			t.Errorf("%s (%s): %v", name, c.path, err)
 		}
@@ -203,10 +202,10 @@ func TestFilesThatAJobCouldChangeForbidLending(t *testing.T) {
 	list := []byte{2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 6, 0, 0x32, 0xef, 0, 0, 4, 0, 0, 0, 255, 255, 255, 255, 16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255}
 	if err := unix.Setxattr(acl, "system.posix_acl_access", list, 0); err != nil {
 		t.Logf("no access control lists here: %v", err)
-	} else if err := Trust(p, settings.Shell{}, []string{acl}); err == nil {
+	} else if err := Trust(p, Settings{}, []string{acl}); err == nil {
 		t.Error("a file that an access control list opens to the job was accepted")
 	}
-	if err := Trust(p, settings.Shell{}, []string{"relative"}); err == nil {
+	if err := Trust(p, Settings{}, []string{"relative"}); err == nil {
 		t.Error("a relative path was accepted")
 	}
 }

@@ -63,6 +63,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		usage(stdout)
 		return exitOK
 	}
+	if args[0] == stageCommand {
+		return runStage(args[1:], stderr)
+	}
 	for _, c := range commands() {
 		if c.name == args[0] {
 			return c.main(args[1:], stdout, stderr)

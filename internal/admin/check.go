@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 
+	"envrole/internal/bases"
 	"envrole/roles/settings"
 )
 
@@ -41,7 +42,7 @@ type problemView struct {
 }
 
 func check(con console, strict bool) (int, error) {
-	conf, err := settings.Load(con.config)
+	conf, err := settings.Load(con.config, bases.Lean().Tables())
 	var problems settings.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return exitFailure, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"envrole/internal/bases"
 	"envrole/roles/settings"
 )
 
@@ -129,7 +130,7 @@ func TestTOMLBlocksAreUsable(t *testing.T) {
 	for _, b := range blocksOf(t, "", "toml") {
 		if !strings.Contains(b.text, "[[runners]]") {
 			configs++
-			if _, err := settings.Parse(b.page, []byte(completed(b.text))); err != nil {
+			if _, err := settings.Parse(b.page, []byte(completed(b.text)), bases.Lean().Tables()); err != nil {
 				t.Errorf("%s:%d: %v", b.page, b.line, err)
 			}
 			continue

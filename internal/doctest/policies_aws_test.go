@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
+	"envrole/internal/bases"
 	"envrole/internal/fakeaws"
 	"envrole/internal/revoker"
 	"envrole/roles"
@@ -110,7 +111,7 @@ func installConfig(t *testing.T) *settings.Settings {
 	t.Helper()
 	for _, b := range blocksOf(t, installPage, "toml") {
 		if strings.Contains(b.text, "[gitlab]") {
-			conf, err := settings.Parse("config.toml", []byte(b.text))
+			conf, err := settings.Parse("config.toml", []byte(b.text), bases.Lean().Tables())
 			if err != nil {
 				t.Fatal(err)
 			}

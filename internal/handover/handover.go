@@ -9,12 +9,15 @@ import (
 	"log/slog"
 	"time"
 
-	"envrole/executor/shell"
 	"envrole/roles/seal"
 )
 
 // formatVersion is raised when a reader of the old format would misread the new.
-const formatVersion = 1
+// 1 knew no base but shell, and had its plan under another name.
+const (
+	formatVersion = 2
+	oldestVersion = 1
+)
 
 // State is everything that run and cleanup need to know of a job.
 type State struct {
@@ -25,8 +28,9 @@ type State struct {
 	// Renewal is what the session may be asked for again with; nil in the state
 	// of an EnvRole that could not.
 	Renewal *Renewal `json:"renewal,omitempty"`
-	// Shell is how the shell base runs this job.
-	Shell shell.Plan `json:"shell"`
+	// Base is the base executor that runs this job, Plan what it needs to know.
+	Base string          `json:"base"`
+	Plan json.RawMessage `json:"plan"`
 	// Deadline is when the job must be over: its timeout and a grace.
 	Deadline time.Time `json:"deadline"`
 }
@@ -119,8 +123,23 @@ func Open(key seal.Key, leaseID string, blob []byte) (State, error) {
 		// The cause may quote what it could not read: keep it out.
 		return State{}, fmt.Errorf("decode hand-over: %w", seal.ErrOpen)
 	}
-	if s.Version != formatVersion {
+	switch {
+	case s.Version < oldestVersion || s.Version > formatVersion:
 		return State{}, fmt.Errorf("hand-over: %w %d", seal.ErrVersion, s.Version)
+	case s.Version == oldestVersion:
+		return s.fromOldest(plain)
 	}
+	return s, nil
+}
+
+// fromOldest reads what was the shell base's alone.
+func (s State) fromOldest(plain []byte) (State, error) {
+	var old struct {
+		Shell json.RawMessage `json:"shell"`
+	}
+	if err := json.Unmarshal(plain, &old); err != nil {
+		return State{}, fmt.Errorf("decode hand-over: %w", seal.ErrOpen)
+	}
+	s.Base, s.Plan = "shell", old.Shell
 	return s, nil
 }

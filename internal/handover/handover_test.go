@@ -56,12 +56,27 @@ func TestANewerFormatIsNotMisread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blob, err := key.Seal([]byte(`{"version":2,"job_id":7}`), "lease-a")
+	blob, err := key.Seal([]byte(`{"version":3,"job_id":7}`), "lease-a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(key, "lease-a", blob); !errors.Is(err, seal.ErrVersion) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheStateOfAnOlderVersionIsRead(t *testing.T) {
+	key, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob, err := key.Seal([]byte(`{"version":1,"job_id":7,"shell":{"user":"ci-job"}}`), "lease-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Open(key, "lease-a", blob)
+	if err != nil || got.JobID != 7 || got.Base != "shell" || string(got.Plan) != `{"user":"ci-job"}` {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

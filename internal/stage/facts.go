@@ -1,8 +1,8 @@
 package stage
 
 import (
+	"envrole/executor"
 	"envrole/executor/job"
-	"envrole/executor/shell"
 	"envrole/roles"
 	"envrole/roles/fault"
 	"envrole/roles/settings"
@@ -10,7 +10,7 @@ import (
 
 // LoadSettings reads the configuration; a bad one is the administrator's to mend.
 func LoadSettings(call Call) (*settings.Settings, error) {
-	conf, err := settings.Load(call.ConfigFile)
+	conf, err := settings.Load(call.ConfigFile, call.Known().Tables())
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "load configuration", "", err,
 			"The runner's administrator mends the file; `envrole check` shows the same list.")
@@ -23,10 +23,11 @@ func Facts(payload *job.Payload, conf *settings.Settings) (roles.Facts, error) {
 	return payload.Facts(job.FactOptions{LegacyRefProtected: conf.GitLab.LegacyRefProtected, GitLabURL: conf.GitLab.URL})
 }
 
-// ShellPlan is how the shell base runs a job of these facts.
-func ShellPlan(conf *settings.Settings, facts roles.Facts, leaseID string) (shell.Plan, error) {
-	return shell.NewPlan(shell.Options{
-		Settings: conf.Executor.Shell, PassEnv: conf.Executor.PassEnv,
-		ProjectID: facts.ProjectID, RefProtected: facts.RefProtected, LeaseID: leaseID,
-	})
+// BaseJob is what the configured base is told of a job of these facts.
+func BaseJob(call Call, conf *settings.Settings, facts roles.Facts, leaseID string) executor.Job {
+	return executor.Job{
+		LeaseID: leaseID, JobID: facts.JobID, ProjectID: facts.ProjectID, RefProtected: facts.RefProtected,
+		PayloadFile: call.Runner.PayloadFile, StateDir: conf.State.Dir,
+		Values: conf.Executor.Table(), PassEnv: conf.Executor.PassEnv,
+	}
 }

@@ -13,7 +13,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"envrole/executor"
 	"envrole/executor/job"
+	"envrole/internal/bases"
 	"envrole/internal/version"
 	"envrole/roles/fault"
 )
@@ -29,6 +31,7 @@ type Call struct {
 	Runner     job.StageEnv // what the runner set in the environment
 	Stdout     io.Writer
 	Stderr     io.Writer
+	Bases      bases.Set // see Known
 }
 
 // Stage is one of the four programs.
@@ -38,6 +41,9 @@ type Stage struct {
 	About string // what it does, for --help
 	NArgs int    // how many arguments the runner adds
 	Run   func(context.Context, Call) error
+	// Bases are the base executors that the program links; none means the
+	// lean ones.
+	Bases bases.Set
 }
 
 // exitOutsideRunner is used where the runner did not say which codes to use:
@@ -79,16 +85,31 @@ func Main(s Stage, args []string) int {
 	defer stop()
 	err = s.Run(ctx, Call{
 		ConfigFile: *configFile, Args: flags.Args(), Runner: runner,
-		Stdout: os.Stdout, Stderr: os.Stderr,
+		Stdout: os.Stdout, Stderr: os.Stderr, Bases: s.Bases,
 	})
 	if err == nil {
 		return 0
 	}
-	var scripted *ScriptFailure
-	if !errors.As(err, &scripted) {
+	if !said(err) {
 		Explain(os.Stderr, err)
 	}
 	return ExitCode(err, runner)
+}
+
+// said says whether the job's log has all there is to say of an error: a script
+// or a wrapped driver failed, and wrote why.
+func said(err error) bool {
+	var scripted *ScriptFailure
+	var wrapped *executor.StageError
+	return errors.As(err, &scripted) || errors.As(err, &wrapped)
+}
+
+// Known is the base executors of this program.
+func (call Call) Known() bases.Set {
+	if call.Bases == nil {
+		return bases.Lean()
+	}
+	return call.Bases
 }
 
 func (s Stage) help(w io.Writer, flags *flag.FlagSet) {
@@ -122,6 +143,10 @@ func ExitCode(err error, runner job.StageEnv) int {
 	var scripted *ScriptFailure
 	if errors.As(err, &scripted) {
 		return runner.BuildFailure
+	}
+	var wrapped *executor.StageError
+	if errors.As(err, &wrapped) {
+		return wrapped.Code
 	}
 	switch fault.ClassOf(err) {
 	case fault.Refused, fault.Permanent:

@@ -104,8 +104,7 @@ func TestBadFileGivesEachProblemWithItsLineAndKey(t *testing.T) {
 			good + "[revocation]\nidentity = \"runner\"\nrole_arn = \"arn:aws:iam::{account}:role/x\"\n",
 			`f:14: revocation.role_arn: has no meaning with identity = "runner"...`,
 		},
-		"base not yet":       {good + "[executor]\nbase = \"docker\"\n", `f:13: executor.base: "docker" is not supported yet; this version knows "shell"`},
-		"base driver":        {good + "[executor]\nbase = \"driver\"\n", `f:13: executor.base: "driver" is not supported yet; this version knows "shell"`},
+		"base of no kind":    {good + "[executor]\nbase = \"kubernetes\"\n", `f:13: executor.base: "kubernetes" is not one of "shell"...`},
 		"user and same_user": {with("user", "user = \"ci\"\nsame_user = \"trusted\""), "f:7: executor.shell.same_user: user gives jobs a user of their own..."},
 		"same_user true":     {with("user", "same_user = true"), `f:6: executor.shell.same_user: want a string, not true or false`},
 		"user is root":       {with("user", "user = \"root\""), `f:6: executor.shell.user: jobs of root can read everything...`},
@@ -138,7 +137,7 @@ func TestBadFileGivesEachProblemWithItsLineAndKey(t *testing.T) {
 		"UTF-16":                  {"\xff\xfe[\x00a\x00]\x00", "f:1: not valid TOML: ..."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := Parse("f", []byte(c.text))
+			s, err := Parse("f", []byte(c.text), testBases())
 			var ps Problems
 			if !errors.As(err, &ps) || s != nil {
 				t.Fatalf("Parse = %v, %v, want Problems", s, err)

@@ -23,7 +23,7 @@ func BenchmarkParse(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Parse("f", data); err != nil {
+				if _, err := Parse("f", data, testBases()); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -3,8 +3,6 @@ package settings
 import (
 	"net/netip"
 	"net/url"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"envrole/roles"
@@ -41,18 +39,6 @@ func loopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
-}
-
-func checkPath(v string) string {
-	switch {
-	case !filepath.IsAbs(v):
-		return "must be an absolute path: the stages run in a temporary directory of the runner"
-	case filepath.Clean(v) == "/":
-		return "must not be the root directory"
-	case slices.Contains(strings.Split(v, "/"), ".."):
-		return `must not hold ".."`
-	}
-	return ""
 }
 
 // checkRegion looks at the form of a region's name ("eu-central-1",
@@ -102,19 +88,6 @@ func checkExternalID(v string) string {
 	ok := func(c rune) bool { return letter(c) || digit(c) || strings.ContainsRune("_+=,.@:/-", c) }
 	if len(v) < 2 || len(v) > 1224 || !only(v, ok) {
 		return "an external id has 2 to 1224 characters of A-Z a-z 0-9 _ + = , . @ : / -"
-	}
-	return ""
-}
-
-// checkUser accepts what useradd does, with upper case and dots as directories
-// use them, but no number: a name cannot be taken for another user's id.
-func checkUser(v string) string {
-	ok := func(c rune) bool { return letter(c) || digit(c) || strings.ContainsRune("_.-", c) }
-	switch {
-	case v == "root":
-		return "jobs of root can read everything the runner can; name a user of their own"
-	case len(v) > 32 || !only(v, ok) || !letter(rune(v[0])) && v[0] != '_':
-		return "not a user name; write the name (not the number) of an existing user"
 	}
 	return ""
 }

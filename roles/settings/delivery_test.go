@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"envrole/roles"
+	"envrole/roles/settings/schema"
 )
 
 func TestDeliveriesAreThoseOfTheBase(t *testing.T) {
-	for base, want := range map[string]string{BaseShell: "env endpoint profile", BaseDocker: "env", BaseDriver: "env"} {
+	r := &reader{bases: append(testBases(), schema.Table{Name: "other", Deliveries: []string{roles.DeliveryEnv}})}
+	for base, want := range map[string]string{"shell": "env endpoint profile", "other": "env"} {
 		for _, d := range []string{"", roles.DeliveryEnv, roles.DeliveryEndpoint, roles.DeliveryProfile} {
-			why := undeliverable(base, d)
+			why := r.undeliverable(base, d)
 			if works := strings.Contains(want, d); works != (why == "") {
 				t.Errorf("%s, %q: %q", base, d, why)
 			}
@@ -27,7 +29,7 @@ func TestDeliveriesAreThoseOfTheBase(t *testing.T) {
 }
 
 func TestAnUnknownDeliveryIsAnError(t *testing.T) {
-	_, err := Parse("f", []byte(good+"delivery = 'file'\n"))
+	_, err := Parse("f", []byte(good+"delivery = 'file'\n"), testBases())
 	if err == nil || !strings.Contains(err.Error(), `f:12: role.delivery: "file" is not`) || strings.Contains(err.Error(), "does not work") {
 		t.Errorf("got %v", err)
 	}

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func TestExamplesOfTheDocumentationParse(t *testing.T) {
 				text += "\n[" + table
 			}
 		}
-		s, err := Parse(docsFile, []byte(text))
+		s, err := Parse(docsFile, []byte(text), testBases())
 		if err != nil {
 			t.Errorf("%v in\n%s", err, text)
 			continue
@@ -65,9 +66,9 @@ func rowsOf(text, heading string) map[string][]string {
 
 func TestDocumentationHasEveryKeyWithTypeAndDefault(t *testing.T) {
 	page := docs(t)
-	types := map[kind]string{text: "text", texts: "list", ids: "ids", flag: "flag", duration: "duration", textTable: "table"}
+	types := map[kind]string{text: "text", texts: "list", ids: "ids", flag: "flag", duration: "duration", number: "number", textTable: "table"}
 	seen := map[string]map[string]bool{}
-	everyKey(fileSection(), func(s *section, e *entry) {
+	everyKey(fileSection(testBases()), func(s *section, e *entry) {
 		heading := "## [" + s.name + "]"
 		if s.name == "role" {
 			heading = "## [[role]]"
@@ -86,8 +87,10 @@ func TestDocumentationHasEveryKeyWithTypeAndDefault(t *testing.T) {
 			e.def != "" && row[2] != "`"+e.written()+"`",
 			e.def == "" && strings.HasPrefix(row[2], "`\""):
 			t.Errorf("%s below %s: default %s, want %q (required: %t)", e.name, heading, row[2], e.written(), e.required)
-		case len(e.oneOf) > 0 && !mentions(row[3], e.oneOf, e.later):
+		case len(e.oneOf) > 0 && !mentions(row[3], e.oneOf):
 			t.Errorf("%s below %s does not list %q", e.name, heading, e.oneOf)
+		case e.most > 0 && !strings.Contains(row[3], fmt.Sprintf("`%d` to `%d`", e.least, e.most)):
+			t.Errorf("%s below %s does not name its bounds, %d to %d", e.name, heading, e.least, e.most)
 		case e.max > 0 && s.name != "session" && !strings.Contains(row[3], "`"+brief(e.min)+"` to `"+brief(e.max)+"`"):
 			t.Errorf("%s below %s does not name its bounds, %s to %s", e.name, heading, brief(e.min), brief(e.max))
 		}

@@ -36,7 +36,7 @@ func bare(s string) bool {
 }
 
 func TestExampleLoads(t *testing.T) {
-	s, err := Parse(exampleFile, []byte(example(t)))
+	s, err := Parse(exampleFile, []byte(example(t)), testBases())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestEveryOptionOfTheExampleWorks(t *testing.T) {
 		if but[0] == "user" {
 			text = strings.Replace(text, "\nuser = ", "\n# user = ", 1)
 		}
-		if _, err := Parse(exampleFile, []byte(text)); err != nil {
+		if _, err := Parse(exampleFile, []byte(text), testBases()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -75,7 +75,7 @@ func everyKey(s *section, f func(s *section, e *entry)) {
 
 // written is a default as it stands in a file.
 func (e *entry) written() string {
-	if e.kind == flag {
+	if e.kind == flag || e.kind == number {
 		return e.def
 	}
 	return `"` + e.def + `"`
@@ -87,7 +87,7 @@ func TestExampleShowsEveryKeyWithItsDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(example(t), "\n")
-	everyKey(fileSection(), func(s *section, e *entry) {
+	everyKey(fileSection(testBases()), func(s *section, e *entry) {
 		var at any = raw
 		for part := range strings.SplitSeq(s.name, ".") {
 			at = at.(map[string]any)[part]

@@ -26,7 +26,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		found := locate(text)
 		lines := 1 + strings.Count(text, "\n")
-		s, err := Parse("f", []byte(text))
+		s, err := Parse("f", []byte(text), testBases())
 		if err != nil {
 			var ps Problems
 			if !errors.As(err, &ps) || len(ps) == 0 {

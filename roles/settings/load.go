@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"envrole/roles/settings/schema"
 )
 
 // Load reads the configuration file at path. Before a byte of it is believed it
@@ -14,12 +16,12 @@ import (
 // user can change, and so must be everything on the way to it. Others may read
 // it: it holds no secret. The same holds for gitlab.ca_file, which decides whom
 // the job's token is shown to, and for the program of policy.command. The error is Problems.
-func Load(path string) (*Settings, error) {
+func Load(path string, bases []schema.Table) (*Settings, error) {
 	data, err := readTrusted(path, os.Geteuid())
 	if err != nil {
 		return nil, Problems{{File: path, Msg: oneLine(plain(err, path))}}
 	}
-	s, err := Parse(path, data)
+	s, err := Parse(path, data, bases)
 	if err != nil {
 		return nil, err
 	}

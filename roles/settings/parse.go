@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"github.com/BurntSushi/toml"
+
+	"envrole/roles/settings/schema"
 )
 
 // maxSize is the largest configuration that is read: thousands of rules.
@@ -17,7 +19,9 @@ const maxSize = 4 << 20
 // Parse reads a configuration from data; file is its name for messages. The
 // result is valid and complete, or the error is Problems with everything that
 // is wrong. A syntax error is reported alone: what follows it cannot be judged.
-func Parse(file string, data []byte) (*Settings, error) {
+//
+// Bases are the tables of the base executors that the program knows.
+func Parse(file string, data []byte, bases []schema.Table) (*Settings, error) {
 	if len(data) > maxSize {
 		return nil, Problems{{File: file, Msg: fmt.Sprintf("larger than %d MiB", maxSize>>20)}}
 	}
@@ -29,7 +33,7 @@ func Parse(file string, data []byte) (*Settings, error) {
 	if err != nil {
 		return nil, syntaxProblems(file, err, found.repeats)
 	}
-	r := &reader{file: file, schema: fileSection()}
+	r := &reader{file: file, schema: fileSection(bases), bases: bases}
 	r.problems = repeatProblems(file, found.repeats)
 	s := r.settings(r.table(r.schema, raw, found.root))
 	if len(r.problems) > 0 {
@@ -113,10 +117,10 @@ func (r *reader) settings(t *table) *Settings {
 		State:      State{Dir: t.tables["state"].path("dir")},
 		Session:    Session{Enabled: session.flag("enabled")},
 		Revocation: revocation(t.tables["revocation"]),
-		Executor:   executorOf(t.tables["executor"]),
 		Policy:     policyOf(t.tables["policy"]),
 	}
 	checkAudienceIsOwn(s.GitLab, gitlab)
+	s.Executor = r.executor(t.tables["executor"], len(t.rules) > 0)
 	r.rules(s, t)
 	r.warn(s, t)
 	return s
@@ -138,24 +142,4 @@ func revocation(t *table) Revocation {
 		v.RoleARN = ""
 	}
 	return v
-}
-
-func executorOf(t *table) Executor {
-	shell := t.tables["shell"]
-	if shell.given("user") && shell.given("same_user") {
-		shell.problem("same_user", shell.place.key("same_user"), "user gives jobs a user of their own, same_user trusts them with the runner's; remove one of the two")
-	}
-	return Executor{
-		Base:    t.text("base"),
-		PassEnv: t.texts("pass_env"),
-		Shell: Shell{
-			Shell:     shell.text("shell"),
-			User:      shell.text("user"),
-			SameUser:  shell.text("same_user"),
-			Metadata:  shell.text("metadata"),
-			BuildsDir: shell.path("builds_dir"),
-			CacheDir:  shell.path("cache_dir"),
-			Grace:     shell.length("grace"),
-		},
-	}
 }

@@ -51,7 +51,7 @@ var envRefusals = []envRefusal{
 }
 
 func checkPassEnv(name string) string {
-	if !only(name, func(c rune) bool { return letter(c) || digit(c) || c == '_' }) || digit(rune(name[0])) {
+	if !variableName(name) {
 		return fmt.Sprintf("%q is not the name of an environment variable (patterns do not work here)", name)
 	}
 	for _, r := range envRefusals {
@@ -63,6 +63,10 @@ func checkPassEnv(name string) string {
 		return name + " cannot be passed: jobs could answer in the driver's place"
 	}
 	return ""
+}
+
+func variableName(name string) bool {
+	return only(name, func(c rune) bool { return letter(c) || digit(c) || c == '_' }) && !digit(rune(name[0]))
 }
 
 // secretWords make a name look like a secret's.

@@ -3,6 +3,8 @@ package settings
 import (
 	"strings"
 	"time"
+
+	"envrole/roles/settings/schema"
 )
 
 // Policy is the [policy] table: a program of the site that has the last word on
@@ -39,7 +41,7 @@ func policyOf(t *table) Policy {
 	case p.SHA256 == "" && !t.bad["sha256"]:
 		t.problem("sha256", t.place, "missing: the program is run only if its file has this digest; sha256sum %s prints it", shellWord(p.Command[0]))
 	}
-	if msg := checkPath(p.Command[0]); msg != "" {
+	if msg := schema.AbsolutePath(p.Command[0]); msg != "" {
 		t.problem("command", t.place.key("command").item(0), "%s", msg)
 	}
 	return p

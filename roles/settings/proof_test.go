@@ -21,7 +21,7 @@ func TestARulesProofMayRaiseAndNeverLower(t *testing.T) {
 	order := []string{ProofUnverified, ProofAPI, ProofIDToken}
 	for g, global := range order {
 		for r, rule := range order {
-			s, err := Parse("f", []byte(proofText(global, `proof = "`+rule+`"`)))
+			s, err := Parse("f", []byte(proofText(global, `proof = "`+rule+`"`)), testBases())
 			switch {
 			case r < g:
 				if err == nil || !strings.Contains(err.Error(), "role.proof: ") || !strings.Contains(err.Error(), "never for less") {
@@ -31,7 +31,7 @@ func TestARulesProofMayRaiseAndNeverLower(t *testing.T) {
 				t.Errorf("%s under %s: %v", rule, global, err)
 			}
 		}
-		s, err := Parse("f", []byte(proofText(global, "")))
+		s, err := Parse("f", []byte(proofText(global, "")), testBases())
 		if err != nil || s.Rules[0].Proof != ProofOf(global) {
 			t.Errorf("%s inherited: %v", global, err)
 		}
@@ -55,7 +55,7 @@ func TestWhatAProofCannotSayIsAnError(t *testing.T) {
 		{"api", `ci_config = ["a/b//.gitlab-ci.yml@refs/heads/main"]`, `role.ci_config: only an ID token says it`},
 		{"id_token", `ci_config = ["a/b//.gitlab-ci.yml@main"]`, `role.ci_config: "a/b//.gitlab-ci.yml@main" matches no configuration`},
 	} {
-		_, err := Parse("f", []byte(proofText(c.global, c.rule)))
+		_, err := Parse("f", []byte(proofText(c.global, c.rule)), testBases())
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s under %s: %v", c.rule, c.global, err)
 		}
@@ -70,7 +70,7 @@ func TestAnAudienceThatAWSCouldAcceptIsRefused(t *testing.T) {
 		strings.Repeat("x", 256): false,
 	} {
 		text := strings.Replace(proofText("id_token", ""), "[aws]", `audience = "`+audience+"\"\n[aws]", 1)
-		if _, err := Parse("f", []byte(text)); (err == nil) != ok {
+		if _, err := Parse("f", []byte(text), testBases()); (err == nil) != ok {
 			t.Errorf("%q: %v", audience, err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestPolicyIsPinned(t *testing.T) {
 		"command = \"/p\"\nsha256 = \"" + digest + `"`:       "policy.command: want a list of strings",
 		"command = []\nsha256 = \"" + digest + `"`:           "policy.command: empty list",
 	} {
-		_, err := Parse("f", []byte(strings.Replace(proofText("api", ""), "[aws]", "[policy]\n"+policy+"\n[aws]", 1)))
+		_, err := Parse("f", []byte(strings.Replace(proofText("api", ""), "[aws]", "[policy]\n"+policy+"\n[aws]", 1)), testBases())
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v", policy, err)
 		}
@@ -115,19 +115,19 @@ func TestAPolicyThatOthersCanWriteIsNotLoaded(t *testing.T) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(conf); err == nil || !strings.Contains(err.Error(), "policy.command") {
+	if _, err := Load(conf, testBases()); err == nil || !strings.Contains(err.Error(), "policy.command") {
 		t.Errorf("missing: %v", err)
 	}
 	if err := os.WriteFile(program, nil, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(conf); err != nil {
+	if _, err := Load(conf, testBases()); err != nil {
 		t.Error(err)
 	}
 	if err := os.Chmod(program, 0o702); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(conf); err == nil || !strings.Contains(err.Error(), "policy.command") {
+	if _, err := Load(conf, testBases()); err == nil || !strings.Contains(err.Error(), "policy.command") {
 		t.Errorf("writable by others: %v", err)
 	}
 }

@@ -14,7 +14,7 @@ func (r *reader) rules(s *Settings, t *table) {
 		rule := rt.rule(t.tables["session"], s.AWS.Region)
 		rt.proof(&rule, s.GitLab.Proof)
 		rt.judged(rule.Check())
-		if why := undeliverable(s.Executor.Base, rule.Grant.Delivery); why != "" && !rt.bad[keyDelivery] {
+		if why := r.undeliverable(s.Executor.Base, rule.Grant.Delivery); why != "" && !rt.bad[keyDelivery] {
 			rt.judged([]roles.RuleProblem{{Key: keyDelivery, Msg: why}})
 		}
 		s.Rules = append(s.Rules, rule)

@@ -1,6 +1,10 @@
 package settings
 
-import "time"
+import (
+	"time"
+
+	"envrole/roles/settings/schema"
+)
 
 // The schema is the one list of what a configuration file may hold. The reader
 // takes types, defaults, choices and bounds from it, and the tests hold the
@@ -15,6 +19,7 @@ const (
 	ids                    // [4242, 4243]
 	flag                   // true
 	duration               // "30m"
+	number                 // 512
 	textTable              // { team = "shop" }
 	subsection             // [executor.shell]
 	sections               // [[role]]
@@ -27,11 +32,12 @@ type entry struct {
 	required bool
 	// def is the default: text as it is, a flag or duration as it is written.
 	def string
-	// oneOf lists the values that work, later those that a later version will
-	// bring.
-	oneOf, later []string
+	// oneOf lists the values that work.
+	oneOf []string
 	// min and max bound a duration, both included; 0 is no bound.
 	min, max time.Duration
+	// least and most bound a number, both included.
+	least, most int64
 	// check gives what is wrong with a text, or "".
 	check func(string) string
 	// lines lets a text span several lines.
@@ -57,17 +63,29 @@ func (s *section) entry(name string) *entry {
 	return nil
 }
 
+// baseSection is the table of a base executor.
+func baseSection(t schema.Table) *section {
+	kinds := map[schema.Kind]kind{
+		schema.Text: text, schema.Texts: texts, schema.Flag: flag, schema.Duration: duration, schema.Number: number, schema.Pairs: textTable,
+	}
+	sec := &section{name: "executor." + t.Name}
+	for _, k := range t.Keys {
+		sec.entries = append(sec.entries, entry{
+			name: k.Name, kind: kinds[k.Kind], def: k.Default, oneOf: k.OneOf, min: k.Min, max: k.Max,
+			least: k.Least, most: k.Most, check: k.Check, emptyOK: k.EmptyOK,
+		})
+	}
+	return sec
+}
+
 // The bounds of durations. AssumeRole takes 900 to 43,200 seconds. The timeouts
 // of network calls stay far below the hour that GitLab Runner gives the prepare
-// and cleanup stages, and grace below the ten minutes between its SIGTERM and
-// its SIGKILL (graceful_kill_timeout).
+// and cleanup stages.
 const (
 	minSession = 15 * time.Minute
 	maxSession = 12 * time.Hour
 	minTimeout = time.Second
 	maxTimeout = 10 * time.Minute
-	minGrace   = time.Second
-	maxGrace   = 9 * time.Minute
 )
 
 // The keys that [session] and a rule share: the rule's value wins.

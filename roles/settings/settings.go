@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"envrole/roles"
+	"envrole/roles/settings/schema"
 )
 
 // Settings is a valid configuration with every default filled in.
@@ -76,37 +77,15 @@ type Revocation struct {
 	Timeout    time.Duration // of one revocation at cleanup
 }
 
-// The base executors.
-const (
-	BaseShell  = "shell"
-	BaseDocker = "docker"
-	BaseDriver = "driver"
-)
-
 // Executor is the [executor] table.
 type Executor struct {
 	Base    string
 	PassEnv []string
-	Shell   Shell
+	Tables  map[string]schema.Values // of every base, by its name
 }
 
-// Shell is the [executor.shell] table.
-type Shell struct {
-	Shell     string        // "bash" or "sh"
-	User      string        // run jobs as this user; "" is the runner's own
-	SameUser  string        // "" or "trusted"
-	Metadata  string        // "refuse" or "allow"
-	BuildsDir string        // absolute; "" is builds in the job user's home
-	CacheDir  string        // absolute; "" is cache in the job user's home
-	Grace     time.Duration // from SIGTERM to SIGKILL of what a job left running
-}
-
-// Values of Shell's choices.
-const (
-	SameUserTrusted = "trusted"
-	MetadataRefuse  = "refuse"
-	MetadataAllow   = "allow"
-)
+// Table is that of the chosen base.
+func (e Executor) Table() schema.Values { return e.Tables[e.Base] }
 
 // Problem is one thing wrong (or doubtful) in a configuration file.
 type Problem struct {

@@ -9,20 +9,31 @@ import (
 	"testing"
 	"time"
 
+	"envrole/executor/shell"
 	"envrole/roles"
 )
 
 func parsed(t *testing.T, text string) *Settings {
 	t.Helper()
-	s, err := Parse("f", []byte(text))
+	s, err := Parse("f", []byte(text), testBases())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
+// wantShell compares the shell base's table, and takes the tables out of s.
+func wantShell(t *testing.T, s *Settings, want shell.Settings) {
+	t.Helper()
+	if got := shell.ReadSettings(s.Executor.Table()); got != want {
+		t.Errorf("[executor.shell]:\n%+v\nwant:\n%+v", got, want)
+	}
+	s.Executor.Tables = nil
+}
+
 func TestSmallestFileGetsEveryDefault(t *testing.T) {
 	got := parsed(t, good)
+	wantShell(t, got, shell.Settings{Shell: "bash", User: "ci-job", Metadata: "refuse", Grace: 10 * time.Second})
 	want := &Settings{
 		File:   "f",
 		GitLab: GitLab{URL: "https://gitlab.example.com", Proof: "api", Timeout: 20 * time.Second, Audience: "envrole", JWKSMaxAge: time.Hour, JWKSStale: 24 * time.Hour},
@@ -32,7 +43,7 @@ func TestSmallestFileGetsEveryDefault(t *testing.T) {
 		Revocation: Revocation{
 			Identity: "role", RoleARN: "arn:{partition}:iam::{account}:role/envrole-revoker", Timeout: time.Minute,
 		},
-		Executor: Executor{Base: "shell", Shell: Shell{Shell: "bash", User: "ci-job", Metadata: "refuse", Grace: 10 * time.Second}},
+		Executor: Executor{Base: "shell"},
 		Rules: []roles.Rule{{
 			Name: "deploys", Line: 7,
 			Environments: []roles.Pattern{"production"}, Projects: []roles.Pattern{"acme/shop/web"}, Proof: roles.GitLabAPI,
@@ -142,6 +153,7 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 		Chain:    []string{"arn:aws:iam::111122223333:role/hub"},
 		Duration: 30 * time.Minute, Revoke: "policy", SessionTags: "required", Shadowing: "fail", Delivery: "profile",
 	}
+	wantShell(t, got, shell.Settings{Shell: "sh", SameUser: "trusted", Metadata: "allow", BuildsDir: "/b", CacheDir: "/c", Grace: 6 * time.Second})
 	want := Settings{
 		File: "f",
 		GitLab: GitLab{
@@ -156,7 +168,6 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 		},
 		Executor: Executor{
 			Base: "shell", PassEnv: []string{"HTTPS_PROXY", "PATH"},
-			Shell: Shell{Shell: "sh", SameUser: "trusted", Metadata: "allow", BuildsDir: "/b", CacheDir: "/c", Grace: 6 * time.Second},
 		},
 		Rules: []roles.Rule{
 			{
@@ -221,7 +232,7 @@ func TestLegalButDoubtfulSettingsWarn(t *testing.T) {
 		"a bad file has none": {"", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _ := Parse("f", []byte(c.text))
+			s, _ := Parse("f", []byte(c.text), testBases())
 			if s == nil {
 				s = &Settings{}
 			}

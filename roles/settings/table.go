@@ -7,12 +7,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"envrole/roles/settings/schema"
 )
 
 // reader collects what is wrong while one file is read.
 type reader struct {
 	file     string
 	schema   *section
+	bases    []schema.Table
 	problems Problems
 	warnings Problems
 }
@@ -135,6 +138,17 @@ func (t *table) length(name string) time.Duration {
 		return 0 // the schema's defaults are durations, or empty
 	}
 	return d
+}
+
+func (t *table) number(name string) int64 {
+	if n, ok := t.values[name].(int64); ok {
+		return n
+	}
+	n, err := strconv.ParseInt(t.sec.entry(name).def, 10, 64)
+	if err != nil {
+		return 0 // the schema's defaults are numbers, or empty
+	}
+	return n
 }
 
 func (t *table) texts(name string) []string {

@@ -1,14 +1,17 @@
 package settings
 
-import "envrole/roles"
+import (
+	"envrole/roles"
+	"envrole/roles/settings/schema"
+)
 
-// fileSection lists every table of the file.
-func fileSection() *section {
+// fileSection lists every table of the file, those of the bases included.
+func fileSection(bases []schema.Table) *section {
 	return &section{entries: []entry{
 		{name: "gitlab", kind: subsection, sub: &section{name: "gitlab", entries: []entry{
 			{name: "url", kind: text, required: true, check: checkURL},
 			{name: "proof", kind: text, def: ProofAPI, oneOf: []string{ProofAPI, ProofIDToken, ProofUnverified}},
-			{name: "ca_file", kind: text, check: checkPath},
+			{name: "ca_file", kind: text, check: schema.AbsolutePath},
 			{name: "legacy_ref_protected", kind: flag, def: "false"},
 			{name: "timeout", kind: duration, def: "20s", min: minTimeout, max: maxTimeout},
 			{name: "audience", kind: text, def: "envrole", check: checkAudience},
@@ -20,7 +23,7 @@ func fileSection() *section {
 			{name: "timeout", kind: duration, def: "40s", min: minTimeout, max: maxTimeout},
 		}}},
 		{name: "state", kind: subsection, sub: &section{name: "state", entries: []entry{
-			{name: "dir", kind: text, def: "/var/lib/envrole", check: checkPath},
+			{name: "dir", kind: text, def: "/var/lib/envrole", check: schema.AbsolutePath},
 		}}},
 		{name: "session", kind: subsection, sub: &section{name: "session", entries: []entry{
 			{name: "enabled", kind: flag, def: "true"},
@@ -36,23 +39,25 @@ func fileSection() *section {
 			{name: "external_id", kind: text, check: checkExternalID},
 			{name: "timeout", kind: duration, def: "60s", min: minTimeout, max: maxTimeout},
 		}}},
-		{name: "executor", kind: subsection, sub: &section{name: "executor", entries: []entry{
-			{name: "base", kind: text, def: BaseShell, oneOf: []string{BaseShell}, later: []string{BaseDocker, BaseDriver}},
-			{name: "pass_env", kind: texts, check: checkPassEnv, emptyOK: true},
-			{name: "shell", kind: subsection, sub: &section{name: "executor.shell", entries: []entry{
-				{name: "shell", kind: text, def: "bash", oneOf: []string{"bash", "sh"}},
-				{name: "user", kind: text, check: checkUser},
-				{name: "same_user", kind: text, oneOf: []string{SameUserTrusted}},
-				{name: "metadata", kind: text, def: MetadataRefuse, oneOf: []string{MetadataRefuse, MetadataAllow}},
-				{name: "builds_dir", kind: text, check: checkPath},
-				{name: "cache_dir", kind: text, check: checkPath},
-				{name: "grace", kind: duration, def: "10s", min: minGrace, max: maxGrace},
-			}}},
-		}}},
+		{name: "executor", kind: subsection, sub: executorSection(bases)},
 		{name: "policy", kind: subsection, sub: policySection()},
 		{name: "role", kind: sections, sub: ruleSection()},
 	}}
 }
+
+// executorSection lists what every base has, and a table for each.
+func executorSection(bases []schema.Table) *section {
+	base := entry{name: "base", kind: text, def: defaultBase}
+	sec := &section{name: "executor", entries: []entry{base, {name: "pass_env", kind: texts, emptyOK: true}}}
+	for _, t := range bases {
+		sec.entries[0].oneOf = append(sec.entries[0].oneOf, t.Name)
+		sec.entries = append(sec.entries, entry{name: t.Name, kind: subsection, sub: baseSection(t)})
+	}
+	return sec
+}
+
+// defaultBase is executor.base where the file does not name one.
+const defaultBase = "shell"
 
 // ruleSection lists the keys of a [[role]] table. It gives types only: what a
 // rule must hold to be valid is the business of roles.Rule.Check.

@@ -58,7 +58,7 @@ func TestLoadTakesAFileThatOnlyItsOwnerCanChange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := someFile(t)
 			do(t, prepare(path))
-			if _, err := Load(path); err != nil {
+			if _, err := Load(path, testBases()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -111,7 +111,7 @@ func TestLoadRefusesAFileThatOthersCouldHaveWritten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := someFile(t)
 			do(t, c.prepare(path))
-			_, err := Load(path)
+			_, err := Load(path, testBases())
 			want := strings.NewReplacer("%p", path, "%d", filepath.Dir(path)).Replace(c.want)
 			var ps Problems
 			if !errors.As(err, &ps) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -168,7 +168,7 @@ func TestLoadRefusesAFileOfAnotherUser(t *testing.T) {
 	path := someFile(t)
 	if os.Geteuid() == 0 {
 		do(t, os.Chown(path, 12345, 12345))
-		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "belongs to user 12345") {
+		if _, err := Load(path, testBases()); err == nil || !strings.Contains(err.Error(), "belongs to user 12345") {
 			t.Errorf("Load = %v", err)
 		}
 		return
@@ -182,15 +182,15 @@ func TestLoadRefusesACertificateFileThatOthersCanWrite(t *testing.T) {
 	path := someFile(t)
 	ca := filepath.Join(filepath.Dir(path), "ca.pem")
 	do(t, os.WriteFile(path, []byte(with("url", "url = \"https://gitlab.example.com\"\nca_file = \""+ca+"\"")), 0o600))
-	if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), path+":3: gitlab.ca_file: ") {
+	if _, err := Load(path, testBases()); err == nil || !strings.HasPrefix(err.Error(), path+":3: gitlab.ca_file: ") {
 		t.Errorf("without the file: %v", err)
 	}
 	do(t, os.WriteFile(ca, []byte("x"), 0o600))
-	if _, err := Load(path); err != nil {
+	if _, err := Load(path, testBases()); err != nil {
 		t.Error(err)
 	}
 	do(t, os.Chmod(ca, 0o666))
-	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), ":3: gitlab.ca_file: others could change it: "+ca) {
+	if _, err := Load(path, testBases()); err == nil || !strings.Contains(err.Error(), ":3: gitlab.ca_file: others could change it: "+ca) {
 		t.Errorf("writable: %v", err)
 	}
 }

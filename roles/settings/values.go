@@ -14,7 +14,7 @@ import (
 // read takes one value into t, if it has the right type and passes its check.
 func (t *table) read(e *entry, v any, at *place) {
 	switch e.kind {
-	case text, flag, duration:
+	case text, flag, duration, number:
 		t.scalar(e, v, at)
 	case texts, ids:
 		t.list(e, v, at)
@@ -40,6 +40,8 @@ func (t *table) scalar(e *entry, v any, at *place) {
 			return
 		}
 		t.wrongType(e, v, at, "true or false", "; write it without quotes")
+	case e.kind == number:
+		t.wholeNumber(e, v, at)
 	case e.kind == duration && isText:
 		t.duration(e, s, at)
 	case e.kind == duration:
@@ -52,6 +54,18 @@ func (t *table) scalar(e *entry, v any, at *place) {
 			return
 		}
 		t.values[e.name] = s
+	}
+}
+
+func (t *table) wholeNumber(e *entry, v any, at *place) {
+	n, ok := v.(int64)
+	switch {
+	case !ok:
+		t.wrongType(e, v, at, "a number", "")
+	case n < e.least, n > e.most:
+		t.problem(e.name, at, "%d is out of bounds: at least %d, at most %d", n, e.least, e.most)
+	default:
+		t.values[e.name] = n
 	}
 }
 
@@ -178,8 +192,6 @@ func (e *entry) wrong(s string) string {
 		return "empty; leave the key out"
 	case strings.ContainsFunc(s, e.unprintable):
 		return "holds a control character or line break"
-	case slices.Contains(e.later, s):
-		return fmt.Sprintf("%q is not supported yet; this version knows %s", s, choices(e.oneOf))
 	case len(e.oneOf) > 0 && !slices.Contains(e.oneOf, s):
 		return fmt.Sprintf("%q is not one of %s", s, choices(e.oneOf))
 	case e.check != nil:

@@ -16,13 +16,8 @@ func (r *reader) warn(s *Settings, t *table) {
 	warnProof(s, t.tables["gitlab"])
 	warnSession(s, t)
 	warnRevocation(s, t)
-	warnExecutor(s, t.tables["executor"])
 	if len(s.Rules) == 0 {
 		t.warn("", "there is no [[role]] table: no job gets a role")
-	}
-	if len(s.Rules) > 0 && s.Executor.Shell.User == "" && s.Executor.Shell.SameUser == "" {
-		t.tables["executor"].tables["shell"].warn("user",
-			`neither user nor same_user is set: jobs run as the runner's own user, and no role is lent to them; name a user of their own`)
 	}
 }
 
@@ -89,20 +84,4 @@ func accountOf(arn string) string {
 		return ""
 	}
 	return parts[4]
-}
-
-func warnExecutor(s *Settings, t *table) {
-	for i, name := range s.Executor.PassEnv {
-		if looksSecret(name) {
-			t.reader.warnings = append(t.reader.warnings,
-				t.note("pass_env", t.place.key("pass_env").item(i), name+" looks like a secret: every job on this runner can read it"))
-		}
-	}
-	shell := t.tables["shell"]
-	if s.Executor.Shell.SameUser == SameUserTrusted {
-		shell.warn("same_user", "jobs run as the runner's own user: they can read what the runner can, its AWS credentials and other jobs' files included")
-	}
-	if s.Executor.Shell.Metadata == MetadataAllow {
-		shell.warn("metadata", "jobs that reach the metadata service can take the runner's own role from it, past every rule")
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 
-	"envrole/executor/shell"
 	"envrole/internal/audit"
 	"envrole/internal/crash"
 	"envrole/internal/handover"
@@ -87,12 +86,6 @@ func (c *cleaning) own(ctx context.Context) error {
 	var errs []error
 	// The sealed state goes with the revocation: read it first.
 	state, known := c.sealed()
-	plan := state.Shell
-	if !known && c.conf != nil {
-		var err error
-		plan, err = shell.CleanupPlan(c.conf.Executor.Shell, c.handed.LeaseID)
-		errs, known = append(errs, err), err == nil
-	}
 	crash.Point("begun")
 	rep, err := c.revoker().Revoke(ctx, c.handed.LeaseID)
 	crash.Point("revoked")
@@ -107,9 +100,7 @@ func (c *cleaning) own(ctx context.Context) error {
 	}
 	errs = append(errs, err, reportErr, c.ledger.RemoveSealed(c.handed.LeaseID))
 	errs = append(errs, vend.Sweep(c.handed.LeaseID))
-	if known {
-		errs = append(errs, shell.New(plan).Cleanup(ctx))
-	}
+	errs = append(errs, c.base(ctx, state, known))
 	return errors.Join(errs...)
 }
 

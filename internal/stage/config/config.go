@@ -7,11 +7,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
+	"envrole/executor"
 	"envrole/executor/job"
-	"envrole/executor/shell"
 	"envrole/internal/stage"
 	"envrole/internal/version"
+	"envrole/roles/fault"
 	"envrole/roles/lease"
 	"envrole/roles/seal"
 	"envrole/roles/settings"
@@ -30,10 +32,11 @@ func Stage() stage.Stage {
 // that it does not know. Source: GitLab Runner, "Custom executor", section Config.
 type output struct {
 	Driver            driver            `json:"driver"`
-	BuildsDir         string            `json:"builds_dir"`
-	CacheDir          string            `json:"cache_dir"`
-	BuildsDirIsShared bool              `json:"builds_dir_is_shared"`
-	Shell             string            `json:"shell"`
+	Hostname          string            `json:"hostname,omitempty"`
+	BuildsDir         string            `json:"builds_dir,omitempty"`
+	CacheDir          string            `json:"cache_dir,omitempty"`
+	BuildsDirIsShared *bool             `json:"builds_dir_is_shared,omitempty"`
+	Shell             string            `json:"shell,omitempty"`
 	JobEnv            map[string]string `json:"job_env"`
 }
 
@@ -42,7 +45,7 @@ type driver struct {
 	Version string `json:"version"`
 }
 
-func run(_ context.Context, call stage.Call) error {
+func run(ctx context.Context, call stage.Call) error {
 	conf, err := stage.LoadSettings(call)
 	if err != nil {
 		return err
@@ -59,7 +62,11 @@ func run(_ context.Context, call stage.Call) error {
 	if err != nil {
 		return err
 	}
-	plan, err := stage.ShellPlan(conf, facts, id)
+	base, err := call.Known().Named(conf.Executor.Base)
+	if err != nil {
+		return err
+	}
+	said, err := base.Announce(ctx, stage.BaseJob(call, conf, facts, id), call.Stderr)
 	if err != nil {
 		return err
 	}
@@ -67,28 +74,38 @@ func run(_ context.Context, call stage.Call) error {
 	if err != nil {
 		return err
 	}
-	return write(call, conf, plan, id, key)
+	return write(call, conf, said, id, key)
 }
 
-func write(call stage.Call, conf *settings.Settings, plan shell.Plan, id string, key seal.Key) error {
+func write(call stage.Call, conf *settings.Settings, said executor.Announcement, id string, key seal.Key) error {
 	out := output{
-		Driver:    driver{Name: "envrole/" + conf.Executor.Base, Version: version.String()},
-		BuildsDir: plan.BuildsDir, CacheDir: plan.CacheDir,
-		// The runner then adds its own token and slot below it, so that two
-		// jobs of one project never share a checkout at the same time.
-		BuildsDirIsShared: true,
-		// The runner writes scripts for bash or pwsh; its bash scripts run
-		// under sh too, and it picks the interpreter in the shebang itself.
-		Shell: conf.Executor.Shell.Shell,
-		JobEnv: map[string]string{
-			stage.EnvLease: id,
-			stage.EnvKey:   key.Encode(),
-			stage.EnvState: conf.State.Dir,
-			stage.EnvOwner: lease.EncodeChain(lease.Ancestors()),
-		},
+		Driver:   driver{Name: "envrole/" + conf.Executor.Base, Version: version.String()},
+		Hostname: said.Hostname, BuildsDir: said.BuildsDir, CacheDir: said.CacheDir,
+		BuildsDirIsShared: said.BuildsDirIsShared, Shell: said.Shell,
+		JobEnv: map[string]string{},
 	}
+	if said.Driver != "" {
+		out.Driver.Name += " " + said.Driver
+	}
+	if said.DriverVersion != "" {
+		out.Driver.Version += ", " + said.DriverVersion
+	}
+	for name, value := range said.JobEnv {
+		if strings.HasPrefix(name, ownPrefix) {
+			return fault.New(fault.Permanent, "merge job_env of", "executor.base = "+conf.Executor.Base,
+				fmt.Errorf("%q: names that begin with %s are EnvRole's own", name, ownPrefix), "Administrator: give the variable another name.")
+		}
+		out.JobEnv[name] = value
+	}
+	out.JobEnv[stage.EnvLease] = id
+	out.JobEnv[stage.EnvKey] = key.Encode()
+	out.JobEnv[stage.EnvState] = conf.State.Dir
+	out.JobEnv[stage.EnvOwner] = lease.EncodeChain(lease.Ancestors())
 	if err := json.NewEncoder(call.Stdout).Encode(out); err != nil {
 		return fmt.Errorf("write the job's settings: %w", err)
 	}
 	return nil
 }
+
+// ownPrefix begins the names of what EnvRole hands on to its own stages.
+const ownPrefix = "ENVROLE_"

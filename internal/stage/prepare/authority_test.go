@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"envrole/executor/shell"
 	"envrole/roles/settings"
 )
 
@@ -19,10 +18,9 @@ func TestEveryProgramOfTheDriverIsHeldAgainstTheJobsUser(t *testing.T) {
 	}
 	p := &preparation{
 		conf: &settings.Settings{File: "/etc/envrole/config.toml", State: settings.State{Dir: "/var/lib/envrole"}},
-		plan: shell.Plan{Shell: "/bin/bash"},
 	}
 	got := p.authority()
-	want := []string{p.conf.File, p.conf.State.Dir, exe, p.plan.Shell}
+	want := []string{p.conf.File, p.conf.State.Dir, exe}
 	for _, name := range []string{"envrole-config", "envrole-prepare", "envrole-run", "envrole-cleanup", "envrole"} {
 		want = append(want, filepath.Join(filepath.Dir(exe), name))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"envrole/executor/job"
 	"envrole/internal/audit"
+	"envrole/internal/bases"
 	"envrole/internal/fakegitlab"
 	"envrole/internal/stage"
 	"envrole/roles"
@@ -266,7 +267,7 @@ func world(t *testing.T) (*fakegitlab.Server, *settings.Settings, *audit.Log) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = gitlab.Close() })
-	conf, err := settings.Parse("config.toml", fmt.Appendf(nil, ruleFile, gitlab.URL()))
+	conf, err := settings.Parse("config.toml", fmt.Appendf(nil, ruleFile, gitlab.URL()), bases.Lean().Tables())
 	if err != nil {
 		t.Fatal(err)
 	}

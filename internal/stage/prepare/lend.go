@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"envrole/executor/job"
-	"envrole/executor/shell"
 	"envrole/internal/audit"
 	"envrole/internal/crash"
 	"envrole/internal/handover"
@@ -19,7 +18,6 @@ import (
 	"envrole/roles/fault"
 	"envrole/roles/lease"
 	"envrole/roles/session"
-	"envrole/roles/settings"
 )
 
 // lend asks STS for the session of a decision. The lease is on disk before STS
@@ -79,7 +77,7 @@ func (p *preparation) lend(ctx context.Context, d roles.Decision) (*handover.Ses
 }
 
 // allowed checks what does not depend on AWS: variables that would hide the
-// session, and a host that cannot keep the runner's own credentials from jobs.
+// session, and a base that cannot keep the runner's own credentials from jobs.
 func (p *preparation) allowed(ctx context.Context, d roles.Decision) error {
 	if names := job.Shadowing(os.Environ()); len(names) > 0 {
 		err := fault.New(fault.Refused, "lend role", d.Grant.RoleARN,
@@ -91,29 +89,14 @@ func (p *preparation) allowed(ctx context.Context, d roles.Decision) error {
 		}
 		stage.Say(p.call.Stdout, "warning: %v", err)
 	}
-	if err := shell.Trust(p.plan, p.conf.Executor.Shell, p.authority()); err != nil {
-		return err
-	}
-	if p.conf.Executor.Shell.Metadata == settings.MetadataAllow {
-		return nil
-	}
-	reachable, err := shell.ProbeMetadata(ctx, p.plan, p.conf.State.Dir)
-	if err != nil {
-		return err
-	}
-	if len(reachable) > 0 {
-		return fault.New(fault.Refused, "lend role", d.Grant.RoleARN,
-			fmt.Errorf("jobs on this host can reach the instance metadata service (%s), and with it the runner's own role", strings.Join(reachable, ", ")),
-			"The administrator blocks it for the job's user (packaging/envrole-metadata.nft does), or writes metadata = \"allow\" into [executor.shell] to accept it.")
-	}
-	return nil
+	return p.base.MayLend(ctx, p.baseJob, p.plan, p.authority())
 }
 
 // authority is every path that decides what a job may do: none may be writable
 // by the job's user. The other programs of the driver are looked for beside this
 // one, where `make install` puts them.
 func (p *preparation) authority() []string {
-	paths := []string{p.conf.File, p.conf.State.Dir, p.plan.Shell}
+	paths := []string{p.conf.File, p.conf.State.Dir}
 	if ca := p.conf.GitLab.CAFile; ca != "" { // whoever writes it can answer for GitLab
 		paths = append(paths, ca)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc/oidctest"
 
 	"envrole/executor/job"
+	"envrole/internal/bases"
 	"envrole/internal/fakegitlab"
 	"envrole/internal/stage"
 	"envrole/roles"
@@ -191,7 +192,7 @@ func (p *provider) decide(kind, proof, rules string) (roles.Decision, roles.Fact
 		p.t.Fatal(err)
 	}
 	conf, err := settings.Parse("f", fmt.Appendf(nil, "[gitlab]\nurl = %q\nproof = %q\n[aws]\nregion = \"eu-central-1\"\n[state]\ndir = %q\n%s",
-		p.gitlab.URL(), proof, p.t.TempDir(), rules))
+		p.gitlab.URL(), proof, p.t.TempDir(), rules), bases.Lean().Tables())
 	if err != nil {
 		p.t.Fatalf("%s: %v", kind, err)
 	}

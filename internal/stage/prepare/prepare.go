@@ -5,12 +5,13 @@ package prepare
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"envrole/executor"
 	"envrole/executor/job"
-	"envrole/executor/shell"
 	"envrole/internal/audit"
 	"envrole/internal/crash"
 	"envrole/internal/handover"
@@ -48,16 +49,33 @@ type preparation struct {
 	log     *audit.Log
 	payload *job.Payload
 	facts   roles.Facts
-	plan    shell.Plan
-	rule    *roles.Rule // the rule that matched or refused, for the audit log
+	base    executor.Base
+	baseJob executor.Job
+	plan    json.RawMessage // the base's
+	rule    *roles.Rule     // the rule that matched or refused, for the audit log
 	proofs  proofs
 	policy  audit.Fields      // what the site\'s policy said, if it was asked
 	renewal *handover.Renewal // with a session: what it can be renewed with
 }
 
-func run(ctx context.Context, call stage.Call) (err error) {
+func run(ctx context.Context, call stage.Call) error {
 	p := &preparation{call: call}
-	if err := p.begin(); err != nil {
+	if err := p.settle(ctx); err != nil {
+		return err
+	}
+	base, err := p.base.Open(p.plan)
+	if errors.Is(err, executor.ErrElsewhere) {
+		return call.Become("prepare")
+	}
+	if err != nil {
+		return err
+	}
+	return base.Prepare(ctx, call.Stdout)
+}
+
+// settle decides, lends and seals: after it the job is as good as begun.
+func (p *preparation) settle(ctx context.Context) (err error) {
+	if err := p.begin(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.log.Close()) }()
@@ -68,7 +86,7 @@ func run(ctx context.Context, call stage.Call) (err error) {
 	if err != nil {
 		return p.refused(err)
 	}
-	state := handover.State{JobID: p.facts.JobID, Shell: p.plan, Deadline: p.deadline()}
+	state := handover.State{JobID: p.facts.JobID, Base: p.conf.Executor.Base, Plan: p.plan, Deadline: p.deadline()}
 	if decision.Outcome == roles.Lend {
 		state.Session, err = p.lend(ctx, decision)
 		if err != nil {
@@ -84,11 +102,11 @@ func run(ctx context.Context, call stage.Call) (err error) {
 		return err
 	}
 	crash.Point("sealed")
-	return shell.New(p.plan).Prepare(ctx)
+	return nil
 }
 
 // begin reads everything that needs no network.
-func (p *preparation) begin() error {
+func (p *preparation) begin(ctx context.Context) error {
 	var err error
 	if p.handed, err = stage.ReadHanded(); err != nil {
 		return err
@@ -110,7 +128,11 @@ func (p *preparation) begin() error {
 	if p.facts, err = stage.Facts(p.payload, p.conf); err != nil {
 		return err
 	}
-	if p.plan, err = stage.ShellPlan(p.conf, p.facts, p.handed.LeaseID); err != nil {
+	if p.base, err = p.call.Known().Named(p.conf.Executor.Base); err != nil {
+		return err
+	}
+	p.baseJob = stage.BaseJob(p.call, p.conf, p.facts, p.handed.LeaseID)
+	if p.plan, err = p.base.Plan(ctx, p.baseJob); err != nil {
 		return err
 	}
 	p.log, err = audit.Open(p.conf.State.Dir)

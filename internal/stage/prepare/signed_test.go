@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"envrole/internal/audit"
+	"envrole/internal/bases"
 	"envrole/internal/fakegitlab"
 	"envrole/roles"
 	"envrole/roles/settings"
@@ -25,7 +26,7 @@ func signedWorld(t *testing.T) (*provider, *settings.Settings, *audit.Log) {
 	t.Helper()
 	p := newProvider(t)
 	text := strings.NewReplacer("\n\n[aws]", "\nproof = \"id_token\"\n\n[state]\ndir = \""+t.TempDir()+"\"\n\n[aws]", "tiers = [\"production\"]\n", "", "-{tier}", "").Replace(ruleFile)
-	conf, err := settings.Parse("config.toml", fmt.Appendf(nil, text, p.gitlab.URL()))
+	conf, err := settings.Parse("config.toml", fmt.Appendf(nil, text, p.gitlab.URL()), bases.Lean().Tables())
 	if err != nil {
 		t.Fatal(err)
 	}

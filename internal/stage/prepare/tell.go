@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"envrole/executor/shell"
+	"envrole/executor"
 	"envrole/internal/audit"
 	"envrole/internal/stage"
 	"envrole/roles"
@@ -62,7 +62,19 @@ func (p *preparation) auditLent(d roles.Decision, s session.Session, took time.D
 		"role": s.RoleARN, "session": s.Name, "access_key_id": s.AccessKeyID, "assumed_role_id": s.AssumedRoleID,
 		"expires": s.Expiration.UTC().Format(time.RFC3339), "duration_s": int(s.Duration.Seconds()),
 		"packed_policy_percent": s.PackedPolicySize, "dropped_tags": s.DroppedTags, "revoke": d.Grant.Revoke,
-		"reason": d.Why, "base": p.conf.Executor.Base, "process_guarantee": shell.New(p.plan).Guarantee(),
+		"reason": d.Why, "base": p.conf.Executor.Base, "process_guarantee": p.guarantee(),
 		"sts_ms": took.Milliseconds(), "proof_ms": p.proofs.took.Milliseconds(), "sts_request": s.RequestID,
 	})
+}
+
+// guarantee is the base's word for what ends the job's processes, if it has one.
+func (p *preparation) guarantee() string {
+	base, err := p.base.Open(p.plan)
+	if err != nil {
+		return ""
+	}
+	if g, ok := base.(executor.Guaranteed); ok {
+		return g.Guarantee()
+	}
+	return ""
 }

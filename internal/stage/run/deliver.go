@@ -17,6 +17,7 @@ import (
 // delivery is one sub-stage's way to the session.
 type delivery struct {
 	call   stage.Call
+	base   executor.Executor
 	handed stage.Handed
 	ledger *lease.Ledger
 	state  handover.State
@@ -28,10 +29,9 @@ type delivery struct {
 // begin gives what the sub-stage gets besides the base's own environment, and a
 // function that ends the serving of it.
 func (d *delivery) begin(ctx context.Context, subStage string) (env []string, end func(), err error) {
-	env = []string{metadataDisabled}
 	session := d.state.Session
 	if session == nil || !executor.GetsCredentials(subStage, session.SubStages) {
-		return env, func() {}, nil
+		return nil, func() {}, nil
 	}
 	le, err := d.ledger.Get(d.handed.LeaseID)
 	if err != nil {
@@ -55,14 +55,14 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 		quiet()
 		return nil, nil, err
 	}
-	return append(env, given...), sync.OnceFunc(func() { stop(); quiet() }), nil
+	return given, sync.OnceFunc(func() { stop(); quiet() }), nil
 }
 
 func (d *delivery) source(ctx context.Context, session handover.Session) *source {
 	return &source{
 		ctx: ctx, ledger: d.ledger, handed: d.handed, session: session,
 		learn: d.learn, say: d.log.say, wake: make(chan struct{}, 1),
-		helper: func(ctx context.Context) error { return runHelper(ctx, d.call.ConfigFile, d.state.Shell) },
+		helper: func(ctx context.Context) error { return runHelper(ctx, d.call.ConfigFile, d.base) },
 		reopen: func() (handover.State, error) { return stage.OpenState(d.ledger, d.handed) },
 		now:    func() handover.Instant { return handover.Now(d.ledger.Host().Uptime) },
 	}

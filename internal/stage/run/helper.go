@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"envrole/executor"
 	"envrole/executor/shell"
 	"envrole/internal/renewal"
 	"envrole/roles/fault"
@@ -27,8 +28,8 @@ const helperGrace = 5 * time.Second
 // runHelper renews the session by the helper program. Nothing secret is on its
 // command line: what the config stage handed on is in this stage's environment,
 // and the helper inherits that, without the job's own variables.
-func runHelper(ctx context.Context, configFile string, plan shell.Plan) error {
-	program, err := helperProgram(plan)
+func runHelper(ctx context.Context, configFile string, base executor.Executor) error {
+	program, err := helperProgram(base)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func runHelper(ctx context.Context, configFile string, plan shell.Plan) error {
 
 // helperProgram is the helper beside this program. It gets the runner's own
 // credentials, so it must be nothing that the job's user could have put there.
-func helperProgram(plan shell.Plan) (string, error) {
+func helperProgram(base executor.Executor) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", fault.New(fault.Internal, "find", renewal.Program, err, "")
@@ -59,10 +60,15 @@ func helperProgram(plan shell.Plan) (string, error) {
 		// An upgrade may be just replacing it: not the end of a job of hours.
 		return "", fault.New(fault.Passing, "find", renewal.Program, err, "Install all programs of EnvRole in one directory.")
 	}
-	if !plan.SwitchUser {
+	local, ok := base.(executor.LocalUser)
+	if !ok {
 		return program, nil
 	}
-	why, err := shell.WritableBy(program, plan.UID, append([]int{plan.GID}, plan.Groups...))
+	user, other := local.JobUser()
+	if !other {
+		return program, nil
+	}
+	why, err := shell.WritableBy(program, user.UID, append([]int{user.GID}, user.Groups...))
 	if err != nil {
 		return "", fault.New(fault.Internal, "check who may write", program, err, "")
 	}

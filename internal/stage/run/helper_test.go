@@ -38,21 +38,21 @@ func TestAHelperThatTheJobCouldReplaceIsRefused(t *testing.T) {
 	}
 	program := filepath.Join(filepath.Dir(self), renewal.Program)
 	// An upgrade replaces it while jobs run: that must pass.
-	if _, err := helperProgram(shell.Plan{}); fault.ClassOf(err) != fault.Passing || fault.HelpOf(err) == "" {
+	if _, err := helperProgram(shell.New(shell.Plan{})); fault.ClassOf(err) != fault.Passing || fault.HelpOf(err) == "" {
 		t.Errorf("without the program: %v", err)
 	}
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil { // a program
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Remove(program) })
-	if got, err := helperProgram(shell.Plan{UID: os.Geteuid()}); err != nil || got != program {
+	if got, err := helperProgram(shell.New(shell.Plan{UID: os.Geteuid()})); err != nil || got != program {
 		t.Errorf("jobs of the runner's own user: %q %v", got, err)
 	}
-	_, err = helperProgram(shell.Plan{SwitchUser: true, UID: os.Geteuid(), GID: os.Getegid()})
+	_, err = helperProgram(shell.New(shell.Plan{SwitchUser: true, UID: os.Geteuid(), GID: os.Getegid()}))
 	if fault.ClassOf(err) != fault.Refused || !strings.Contains(err.Error(), "could have replaced it") {
 		t.Errorf("a job's user who owns it: %v", err)
 	}
-	if err := runHelper(t.Context(), "/none", shell.Plan{}); fault.ClassOf(err) != fault.Passing {
+	if err := runHelper(t.Context(), "/none", shell.New(shell.Plan{})); fault.ClassOf(err) != fault.Passing {
 		t.Errorf("a helper without an answer: %v", err)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"envrole/executor"
 	"envrole/executor/job"
 	"envrole/executor/mask"
-	"envrole/executor/shell"
 	"envrole/internal/stage"
 	"envrole/roles/lease"
 )
@@ -29,10 +28,6 @@ func Stage() stage.Stage {
 		Run:   run,
 	}
 }
-
-// metadataDisabled keeps SDKs from asking the metadata service for the
-// runner's own role. It is a convenience for jobs, not a boundary.
-const metadataDisabled = "AWS_EC2_METADATA_DISABLED=true"
 
 func run(ctx context.Context, call stage.Call) error {
 	script := executor.Script{Path: call.Args[0], SubStage: call.Args[1]}
@@ -53,6 +48,13 @@ func run(ctx context.Context, call stage.Call) error {
 	if err != nil {
 		return err
 	}
+	base, err := call.Known().Open(state.Base, state.Plan)
+	if errors.Is(err, executor.ErrElsewhere) {
+		return call.Become("run")
+	}
+	if err != nil {
+		return err
+	}
 	var secrets []string
 	if state.Session != nil {
 		// While a script runs, no sweep may take its job for gone.
@@ -70,13 +72,13 @@ func run(ctx context.Context, call stage.Call) error {
 	if err != nil {
 		return err
 	}
-	d := &delivery{call: call, handed: handed, ledger: ledger, state: state, filter: filter, log: log}
+	d := &delivery{call: call, base: base, handed: handed, ledger: ledger, state: state, filter: filter, log: log}
 	env, end, err := d.begin(ctx, script.SubStage)
 	if err != nil {
 		return err
 	}
 	defer end()
-	err = shell.New(state.Shell).Run(ctx, script, env, filter)
+	err = base.Run(ctx, script, env, filter)
 	end()
 	return finish(call, err, filter.Flush())
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"envrole/executor"
 	"envrole/internal/vend"
 	"envrole/roles"
 	"envrole/roles/fault"
@@ -57,8 +58,12 @@ func (d *delivery) profile(s *source) ([]string, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	plan := d.state.Shell
-	k, err := vend.Listen(vend.Dir(d.handed.LeaseID), plan.UID, plan.GID, self, s.read().Region, s.provide)
+	local, ok := d.base.(executor.LocalUser)
+	if !ok {
+		return nil, nil, errors.New("the base's scripts do not run on this host")
+	}
+	user, _ := local.JobUser()
+	k, err := vend.Listen(vend.Dir(d.handed.LeaseID), user.UID, user.GID, self, s.read().Region, s.provide)
 	if err != nil {
 		return nil, nil, err
 	}

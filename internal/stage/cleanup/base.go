@@ -1,0 +1,108 @@
+package cleanup
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"envrole/executor"
+	"envrole/internal/handover"
+	"envrole/internal/stage"
+	"envrole/roles/fault"
+)
+
+// handedOn is what the lean cleanup gives to its full twin: the sealed state is
+// gone by then.
+type handedOn struct {
+	Base string          `json:"base"`
+	Plan json.RawMessage `json:"plan,omitempty"` // none if it is not known
+}
+
+// base removes what the base made for the job. Without the job's state the base
+// goes by the lease's id and today's configuration; without that too, nothing is
+// known of it.
+func (c *cleaning) base(ctx context.Context, state handover.State, known bool) error {
+	on := handedOn{Base: state.Base, Plan: state.Plan}
+	if !known {
+		if c.conf == nil {
+			return nil
+		}
+		on = handedOn{Base: c.conf.Executor.Base}
+	}
+	err := c.cleanBase(ctx, on)
+	if errors.Is(err, executor.ErrElsewhere) {
+		return c.elsewhere(ctx, on)
+	}
+	return err
+}
+
+func (c *cleaning) cleanBase(ctx context.Context, on handedOn) error {
+	base, err := c.call.Known().Named(on.Base)
+	if err != nil {
+		return err
+	}
+	var ex executor.Executor
+	if on.Plan != nil {
+		ex, err = base.Open(on.Plan)
+	} else {
+		ex, err = base.Lost(executor.Job{
+			LeaseID: c.handed.LeaseID, StateDir: c.conf.State.Dir, Values: c.conf.Executor.Table(), PassEnv: c.conf.Executor.PassEnv,
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return ex.Cleanup(ctx, c.call.Stdout, c.call.Stderr)
+}
+
+// elsewhere has the full program do it. What it has to say it says itself.
+func (c *cleaning) elsewhere(ctx context.Context, on handedOn) error {
+	program, err := stage.Elsewhere()
+	if err != nil {
+		return err
+	}
+	in, err := json.Marshal(on)
+	if err != nil {
+		return fmt.Errorf("clean up base: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, program, "stage", "cleanup", "--config", c.call.ConfigFile) // #nosec G204 -- beside this program
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), c.call.Stdout, c.call.Stderr
+	if err := cmd.Run(); err != nil {
+		return fault.New(fault.Passing, "clean up base", on.Base, err, "What is left is removed by `envrole sweep`.")
+	}
+	return nil
+}
+
+// BaseStage is the base's part of the cleanup stage, for bases whose libraries
+// the lean program does not link. It reads from standard input what is known.
+func BaseStage() stage.Stage {
+	return stage.Stage{
+		Name:  "envrole stage cleanup",
+		About: "The base's part of the cleanup stage, for base executors that envrole-cleanup does not link; it calls this.",
+		Run: func(ctx context.Context, call stage.Call) error {
+			handed, err := stage.ReadHanded()
+			if handed.LeaseID == "" {
+				return err
+			}
+			var on handedOn
+			if err := json.NewDecoder(io.LimitReader(os.Stdin, maxHandedOn)).Decode(&on); err != nil {
+				return fmt.Errorf("read what envrole-cleanup hands on: %w", err)
+			}
+			c := &cleaning{call: call, handed: handed}
+			if on.Plan == nil {
+				if c.conf, err = stage.LoadSettings(call); err != nil {
+					return err
+				}
+			}
+			return c.cleanBase(ctx, on)
+		},
+	}
+}
+
+// maxHandedOn bounds what is read: plans are a few KiB.
+const maxHandedOn = 16 << 20

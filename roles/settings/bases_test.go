@@ -1,0 +1,9 @@
+package settings
+
+import (
+	"envrole/executor/shell"
+	"envrole/roles/settings/schema"
+)
+
+// testBases are the tables of the bases. They import nothing of this package.
+func testBases() []schema.Table { return []schema.Table{shell.Table()} }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"time"
 
 	"envrole/roles/settings/schema"
 )
@@ -61,6 +62,26 @@ type Job struct {
 	StateDir     string
 	Values       schema.Values // of [executor.NAME]
 	PassEnv      []string      // executor.pass_env
+
+	// The rest is known from the prepare stage on, where the base decides.
+
+	// Deadline is when the job must be over, whatever became of its runner.
+	Deadline time.Time
+	// Runner must live for the job to go on; PID 0 means that it is not known.
+	Runner Process
+	// Alive says whether the job of a lease may still go on, by what the
+	// stages have written down; nil knows nothing. A job between its Plan and
+	// its sealing is not written down yet.
+	Alive func(leaseID string) bool
+	// Private are paths of this host that are no business of any job.
+	Private []string
+}
+
+// Process names one process of this host for good: a pid is used again, a pid
+// with its start time (clock ticks since boot) is not.
+type Process struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"`
 }
 
 // Announcement is what the config stage tells the runner of a base. Empty

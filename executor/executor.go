@@ -13,6 +13,9 @@ import (
 type Script struct {
 	Path     string // file that the runner made, mode 0700
 	SubStage string // "get_sources", "build_script", ...
+	// Shared are directories of this stage that the script must find at their
+	// path, also where the base gives it a /tmp of its own.
+	Shared []string
 }
 
 // Executor runs the scripts of one job. Prepare, Run and Cleanup are called in

@@ -15,6 +15,10 @@ func main() {
 	if shell.ProbeMain(os.Args) {
 		return
 	}
+	// Namespaces are tried before the job begins.
+	if code, mine := shell.IsolateMain(os.Args); mine {
+		os.Exit(code)
+	}
 	// A run stage renews its job's session in a child that is this program.
 	if refresh.Main(os.Args, os.Stdout) {
 		return

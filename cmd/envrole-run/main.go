@@ -4,12 +4,17 @@ package main
 import (
 	"os"
 
+	"envrole/executor/shell"
 	"envrole/internal/stage"
 	"envrole/internal/stage/run"
 	"envrole/internal/vend"
 )
 
 func main() {
+	// The init of an isolated job's namespaces is this program.
+	if code, mine := shell.IsolateMain(os.Args); mine {
+		os.Exit(code)
+	}
 	// A job's credential_process is this program, as the job's user.
 	if code, mine := vend.ClientMain(os.Args, os.Stdout, os.Stderr); mine {
 		os.Exit(code)

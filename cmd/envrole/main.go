@@ -5,7 +5,14 @@ package main
 import (
 	"os"
 
+	"envrole/executor/shell"
 	"envrole/internal/admin"
 )
 
-func main() { os.Exit(admin.Main(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	// `envrole stage` may run isolated jobs too.
+	if code, mine := shell.IsolateMain(os.Args); mine {
+		os.Exit(code)
+	}
+	os.Exit(admin.Main(os.Args[1:], os.Stdout, os.Stderr))
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"envrole/executor"
@@ -39,10 +40,26 @@ func (Base) Announce(_ context.Context, job executor.Job, _ io.Writer) (executor
 }
 
 // Plan implements executor.Base.
-func (Base) Plan(_ context.Context, job executor.Job) (json.RawMessage, error) {
-	p, err := NewPlan(optionsOf(job))
+func (Base) Plan(ctx context.Context, job executor.Job) (json.RawMessage, error) {
+	o := optionsOf(job)
+	p, err := NewPlan(o)
 	if err != nil {
 		return nil, err
+	}
+	if p.Leased {
+		// Last of all: what fails above leaves no user taken.
+		pool, err := resolveUsers(o.Settings.Users, os.Geteuid())
+		if err != nil {
+			return nil, err
+		}
+		who, err := takeUser(ctx, job, pool, p.JobDir)
+		if err != nil {
+			return nil, err
+		}
+		o.Leased = &who
+		if p, err = NewPlan(o); err != nil {
+			return nil, err
+		}
 	}
 	return json.Marshal(p)
 }
@@ -51,6 +68,7 @@ func optionsOf(job executor.Job) Options {
 	return Options{
 		Settings: ReadSettings(job.Values), PassEnv: job.PassEnv,
 		ProjectID: job.ProjectID, RefProtected: job.RefProtected, LeaseID: job.LeaseID,
+		StateDir: job.StateDir, Private: job.Private,
 	}
 }
 
@@ -90,7 +108,16 @@ func (Base) Open(plan json.RawMessage) (executor.Executor, error) {
 
 // Lost implements executor.Base.
 func (Base) Lost(job executor.Job) (executor.Executor, error) {
-	p, err := CleanupPlan(ReadSettings(job.Values), job.LeaseID)
+	// Which user the job had is written down: users may have changed since.
+	t, err := book{usersPath(job.StateDir)}.find(job.LeaseID)
+	if t != nil {
+		return New(t.plan(job.StateDir)), nil
+	}
+	s := ReadSettings(job.Values)
+	if len(s.Users) > 0 || err != nil {
+		return nothing{err}, nil // it has none any more, or never had
+	}
+	p, err := CleanupPlan(s, job.LeaseID)
 	if err != nil {
 		return nil, err
 	}

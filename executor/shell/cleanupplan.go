@@ -1,5 +1,13 @@
 package shell
 
+import (
+	"context"
+	"errors"
+	"io"
+
+	"envrole/executor"
+)
+
 // anyProject stands in for a project that is not known. Cleanup never looks at
 // the directories that belong to it.
 const anyProject = 1
@@ -11,3 +19,20 @@ func CleanupPlan(s Settings, leaseID string) (Plan, error) {
 	p.Since = 0 // the job is older than this process
 	return p, err
 }
+
+// plan is a plan for Cleanup alone, of a job that has a user for itself.
+func (t tenancy) plan(stateDir string) Plan {
+	return Plan{User: t.User, UID: t.UID, SwitchUser: true, Leased: true, StateDir: stateDir, JobDir: t.Dir, LeaseID: t.Lease}
+}
+
+// nothing is the executor of a job that left nothing behind; err is what is to
+// be said in its cleanup.
+type nothing struct{ err error }
+
+func (n nothing) Prepare(context.Context, io.Writer) error { return errNothing }
+
+func (n nothing) Run(context.Context, executor.Script, []string, io.Writer) error { return errNothing }
+
+func (n nothing) Cleanup(context.Context, io.Writer, io.Writer) error { return n.err }
+
+var errNothing = errors.New("nothing is known of this job")

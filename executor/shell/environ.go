@@ -54,6 +54,9 @@ func (p Plan) environ(own, add []string) []string {
 // tmpDir is the job's TMPDIR. That of the runner is private to its user and
 // removed by it when the job ends.
 func (p Plan) tmpDir() string {
+	if p.isolated() {
+		return "/tmp" // its own
+	}
 	if p.TmpDir != "" {
 		return p.TmpDir
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,34 +32,63 @@ type Executor struct {
 // New makes an executor of a plan. It does no I/O.
 func New(p Plan) *Executor { return &Executor{plan: p, group: openCgroup} }
 
-// Prepare ends what earlier jobs of the same user have left running, and makes
-// the job's directories with its owner and mode 0700.
-func (e *Executor) Prepare(ctx context.Context, _ io.Writer) error {
+// Prepare ends what earlier jobs of the same user have left running, makes the
+// job's directories with its owner and mode 0700, and tries the job's
+// namespaces if it is to have some.
+func (e *Executor) Prepare(ctx context.Context, log io.Writer) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if e.plan.SwitchUser {
-		if err := e.plan.endStrays(e.plan.orphans); err != nil {
-			return fault.New(fault.Internal, "end what earlier jobs left of user", e.plan.User, err, "")
-		}
+	if err := e.endEarlier(ctx); err != nil {
+		return fault.New(fault.Internal, "end what earlier jobs left of user", e.plan.User, err, "")
+	}
+	if names := e.plan.groupNames(strongGroups()); e.plan.SwitchUser && len(names) > 0 {
+		fmt.Fprintf(log, "envrole: warning: user %s of this job is in the groups %s: see that they give it nothing of the host's\n", e.plan.User, strings.Join(names, ", "))
+	}
+	if err := e.plan.makeJobDir(); err != nil {
+		return err
 	}
 	for _, dir := range []string{e.plan.BuildsDir, e.plan.CacheDir} {
 		if err := e.plan.owner().ensureDir(dir); err != nil {
 			return err
 		}
 	}
-	return e.ensureTmp()
+	if err := e.ensureTmp(); err != nil {
+		return err
+	}
+	return e.tryIsolation(ctx)
+}
+
+func (e *Executor) endEarlier(ctx context.Context) error {
+	switch {
+	case !e.plan.SwitchUser:
+		return nil
+	case e.plan.Leased:
+		release, err := e.plan.hold(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return endAllOf(ctx, e.plan.UID)
+	}
+	return e.plan.endStrays(e.plan.orphans)
 }
 
 // Cleanup ends what is left of the job's processes and removes its TMPDIR. The
-// builds and cache directories stay, for the project's next job.
-func (e *Executor) Cleanup(_ context.Context, _, _ io.Writer) error {
+// builds and cache directories stay for the project's next job, but with a user
+// that the job had for itself: then everything of it is removed, and the user
+// is free again.
+func (e *Executor) Cleanup(ctx context.Context, _, _ io.Writer) error {
 	p := e.plan
 	group, err := existingCgroup(p.marker())
 	if err != nil {
 		group = nil // none was made, or none can be: the process table tells
 	}
 	defer group.remove()
+	if p.Leased {
+		group.kill()
+		return p.release(ctx)
+	}
 	if err := p.endStrays(func(table map[int]process, spare map[int]bool) map[int]bool {
 		roots := p.markedProcesses(table, spare)
 		for _, pid := range group.members() {
@@ -71,6 +101,9 @@ func (e *Executor) Cleanup(_ context.Context, _, _ io.Writer) error {
 	}); err != nil {
 		return fault.New(fault.Internal, "end processes of", "job", err, "")
 	}
+	if err := removeJobDir(ctx, p.JobDir); err != nil {
+		return fmt.Errorf("remove the job's directory: %w", err)
+	}
 	if filepath.Base(p.TmpDir) != "envrole-"+p.marker() {
 		return nil
 	}
@@ -81,10 +114,13 @@ func (e *Executor) Cleanup(_ context.Context, _, _ io.Writer) error {
 }
 
 // Guarantee says, for the audit log, what ends processes that leave the
-// script's process group even if the run stage itself is killed: "cgroup" or
-// "own uid". Otherwise it is "subreaper": ended while the run stage lives, and
+// script's process group even if the run stage itself is killed: "pid namespace"
+// (the kernel, at once), "cgroup" or "own uid" (cleanup). Otherwise it is "subreaper": ended while the run stage lives, and
 // as far as they can be found after that.
 func (e *Executor) Guarantee() string {
+	if e.plan.isolated() {
+		return "pid namespace"
+	}
 	if !e.plan.SwitchUser {
 		return "subreaper"
 	}
@@ -133,7 +169,7 @@ func kernelID(id int) uint32 {
 
 // check refuses a plan that cannot be what NewPlan made.
 func (p Plan) check() error {
-	if p.SwitchUser && (p.UID <= 0 || p.GID < 0) || !filepath.IsAbs(p.Shell) || p.LeaseID == "" {
+	if (p.SwitchUser || p.Leased || p.isolated()) && (!p.SwitchUser || p.UID <= 0 || p.GID < 0) || !filepath.IsAbs(p.Shell) || p.LeaseID == "" {
 		return errors.New("the stored plan of the shell base is not complete")
 	}
 	return nil

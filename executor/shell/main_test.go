@@ -25,6 +25,9 @@ import (
 const helperVariable = "SHELL_TEST_HELPER"
 
 func TestMain(m *testing.M) {
+	if code, mine := IsolateMain(os.Args); mine {
+		os.Exit(code)
+	}
 	if ProbeMain(os.Args) {
 		return
 	}

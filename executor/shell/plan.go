@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,12 @@ type Plan struct {
 	Grace      time.Duration `json:"grace"`       // nanoseconds from SIGTERM to SIGKILL
 	LeaseID    string        `json:"lease_id"`    // names the job on this host; never shown to it
 	Since      uint64        `json:"since"`       // clock ticks since boot: no process of the job is older; 0 is not known
+
+	Leased    bool     `json:"leased,omitempty"`    // User is the job's alone while it lasts
+	StateDir  string   `json:"state_dir,omitempty"` // where it is written down whose User is; only with Leased
+	JobDir    string   `json:"job_dir,omitempty"`   // the job's own directory; "" is none
+	Isolation string   `json:"isolation,omitempty"` // "namespaces" or none
+	Private   []string `json:"private,omitempty"`   // hidden from an isolated job
 }
 
 // Options is what NewPlan makes a plan of.
@@ -44,6 +51,11 @@ type Options struct {
 	ProjectID    int64 // from the payload's structured fields, above 0
 	RefProtected bool  // true only where GitLab says so
 	LeaseID      string
+	StateDir     string   // only needed for users
+	Private      []string // paths that an isolated job does not see
+	// Leased is the one of Settings.Users that the job has. Without, a plan
+	// names the first of them and is good for its paths alone.
+	Leased *account
 }
 
 // NewPlan resolves user, shell and directories. It touches nothing; Prepare
@@ -52,7 +64,7 @@ func NewPlan(o Options) (Plan, error) {
 	if o.LeaseID == "" || o.ProjectID <= 0 {
 		return Plan{}, fmt.Errorf("plan shell job: lease %t, project id %d: both must be known", o.LeaseID != "", o.ProjectID)
 	}
-	who, err := resolveUser(o.Settings.User, os.Geteuid())
+	who, err := o.account()
 	if err != nil {
 		return Plan{}, err
 	}
@@ -73,17 +85,56 @@ func NewPlan(o Options) (Plan, error) {
 	if p.Grace <= 0 {
 		p.Grace = defaultGrace
 	}
+	if err := p.setApart(o); err != nil {
+		return Plan{}, err
+	}
 	p.BuildsDir, p.CacheDir = BuildsDirs(o.Settings, p.Home, o.ProjectID, o.RefProtected)
 	if self, ok := readProcess(os.Getpid()); ok {
 		p.Since = self.start
 	}
-	if p.SwitchUser {
+	if p.SwitchUser && p.TmpDir == "" {
 		// The runner's TMPDIR is its own, mode 0700. The name is made of the
 		// lease id, so nobody can have put something else there before.
 		p.TmpDir = filepath.Join("/tmp", "envrole-"+p.marker())
 	}
 	return p, nil
 }
+
+// account is the job's user.
+func (o Options) account() (account, error) {
+	switch {
+	case o.Leased != nil:
+		return *o.Leased, nil
+	case len(o.Settings.Users) > 0:
+		return resolveUser(o.Settings.Users[0], os.Geteuid())
+	}
+	return resolveUser(o.Settings.User, os.Geteuid())
+}
+
+// setApart gives the job a directory of its own where it has a user of its own,
+// or namespaces.
+func (p *Plan) setApart(o Options) error {
+	p.Leased = len(o.Settings.Users) > 0
+	isolated := o.Settings.Isolation == Namespaces
+	if !p.Leased && !isolated {
+		return nil
+	}
+	if !p.SwitchUser {
+		return fault.New(fault.Permanent, "keep apart", "jobs of user "+p.User, errors.New("that is the runner's own user"),
+			"Run gitlab-runner as root and name users for jobs alone, or remove users and isolation from [executor.shell].")
+	}
+	p.JobDir = filepath.Join(o.Settings.HomesDir, p.marker())
+	p.TmpDir = filepath.Join(p.JobDir, tmpName)
+	if p.Leased {
+		p.StateDir, p.Home = o.StateDir, filepath.Join(p.JobDir, homeName)
+	}
+	if isolated {
+		p.Isolation, p.Private = Namespaces, append(slices.Clone(o.Private), o.StateDir)
+	}
+	return nil
+}
+
+func (p Plan) isolated() bool { return p.Isolation == Namespaces }
 
 // marker names the job on this host: in its environment, its TMPDIR and its
 // cgroup. It is a digest, because the lease id itself is what a stage may act

@@ -33,6 +33,11 @@ func (e *Executor) Run(ctx context.Context, script executor.Script, env []string
 	if err := e.plan.check(); err != nil {
 		return err
 	}
+	release, err := e.plan.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := adoptOrphans(); err != nil {
 		return err
 	}
@@ -44,15 +49,22 @@ func (e *Executor) Run(ctx context.Context, script executor.Script, env []string
 	if err != nil {
 		return err
 	}
-	cmd, t, err := e.startShell(script, env, pipe.write)
+	r, err := e.startShell(script, env, pipe.write)
 	pipe.write.Close()
 	if err != nil {
 		pipe.read.Close()
 		return fmt.Errorf("run %s: %w", script.SubStage, err)
 	}
-	defer running.leave(cmd.Process.Pid)
+	defer running.leave(r.cmd.Process.Pid)
 	pipe.copyTo(out)
-	return e.wait(ctx, cmd, t, pipe, script.SubStage)
+	return e.wait(ctx, r, pipe, script.SubStage)
+}
+
+// runningScript is a script that was started.
+type runningScript struct {
+	cmd  *exec.Cmd // the shell, or the init of its namespaces
+	tree *tree
+	box  *box // nil without namespaces
 }
 
 // outliveLog makes a log that nobody reads any more an error of writing to it:
@@ -65,43 +77,50 @@ func outliveLog() (stop func()) {
 }
 
 // wait sees the script to its end, by itself or by ctx.
-func (e *Executor) wait(ctx context.Context, cmd *exec.Cmd, t *tree, pipe *output, subStage string) error {
+func (e *Executor) wait(ctx context.Context, r runningScript, pipe *output, subStage string) error {
 	mainDone := make(chan struct{})
-	var waitErr error
 	go func() {
-		waitErr = cmd.Wait()
+		_ = r.cmd.Wait() // its state says how it ended
 		close(mainDone)
 	}()
 	stopReaping := reapStale()
 	cancelled := false
 	select {
 	case <-mainDone:
+	case <-r.box.ended():
+		r.box.settle(mainDone)
 	case <-ctx.Done():
 		cancelled = true
 	}
-	endErr := t.end(e.plan.grace(), mainDone)
+	endErr := r.tree.end(e.plan.grace(), mainDone)
 	stopReaping()
 	copyErr := pipe.drain()
-	t.group.remove()
+	r.tree.group.remove()
 	if endErr != nil {
 		return fault.New(fault.Internal, "end processes of", subStage, errors.Join(endErr, context.Cause(ctx)), "")
 	}
 	<-mainDone
-	if cancelled || signalledWith(ctx, cmd.ProcessState) {
+	if r.box != nil {
+		<-r.box.done
+	}
+	status, err := r.box.status(r.cmd.ProcessState)
+	if cancelled || signalledWith(ctx, status) {
 		return fmt.Errorf("run %s: %w", subStage, context.Cause(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("run %s: %w", subStage, err)
 	}
 	if copyErr != nil {
 		return fmt.Errorf("run %s: %w", subStage, copyErr)
 	}
-	return outcome(cmd.ProcessState, waitErr, subStage)
+	return outcome(status, subStage)
 }
 
 // signalledWith says whether the shell died of the signal that also ends ctx:
 // the runner signals the whole process group, so the shell may be dead before
 // this process has noticed its own.
-func signalledWith(ctx context.Context, state *os.ProcessState) bool {
-	status, ok := state.Sys().(syscall.WaitStatus)
-	if !ok || !status.Signaled() || !slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, status.Signal()) {
+func signalledWith(ctx context.Context, status syscall.WaitStatus) bool {
+	if !status.Signaled() || !slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, status.Signal()) {
 		return false
 	}
 	select {
@@ -112,11 +131,8 @@ func signalledWith(ctx context.Context, state *os.ProcessState) bool {
 	}
 }
 
-func outcome(state *os.ProcessState, waitErr error, subStage string) error {
-	status, ok := state.Sys().(syscall.WaitStatus)
+func outcome(status syscall.WaitStatus, subStage string) error {
 	switch {
-	case !ok:
-		return fmt.Errorf("run %s: %w", subStage, waitErr)
 	case status.Exited() && status.ExitStatus() == 0:
 		return nil
 	case status.Exited():
@@ -132,34 +148,55 @@ func outcome(state *os.ProcessState, waitErr error, subStage string) error {
 
 // startShell starts the shell on the script, with nothing of this process but
 // the given pipe and environment.
-func (e *Executor) startShell(script executor.Script, env []string, pipe *os.File) (*exec.Cmd, *tree, error) {
-	cmd := &exec.Cmd{
+func (e *Executor) startShell(script executor.Script, env []string, pipe *os.File) (runningScript, error) {
+	var none runningScript
+	environ := e.plan.environ(os.Environ(), env)
+	r := runningScript{tree: &tree{marker: e.plan.mark(), orphan: map[int]bool{}}, cmd: &exec.Cmd{
 		Path: e.plan.Shell, Args: []string{e.plan.Shell, script.Path}, Dir: e.plan.tmpDir(),
-		Env: e.plan.environ(os.Environ(), env), Stdout: pipe, Stderr: pipe, // a nil Stdin is /dev/null
+		Env: environ, Stdout: pipe, Stderr: pipe, // a nil Stdin is /dev/null
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
-	}
+	}}
 	if e.plan.SwitchUser {
 		mem, err := sealedScript(script.Path)
 		if err != nil {
-			return nil, nil, err
+			return none, err
 		}
 		defer mem.Close()
-		cmd.Args[1], cmd.ExtraFiles = scriptFD, []*os.File{mem}
-		cmd.SysProcAttr.Credential = e.plan.credential()
+		r.cmd.Args[1], r.cmd.ExtraFiles = scriptFD, []*os.File{mem}
+		r.cmd.SysProcAttr.Credential = e.plan.credential()
 		// Its own session: the job cannot reach a terminal of the runner.
 		// Under the runner's own user it stays in the runner's process group.
-		cmd.SysProcAttr.Setsid = true
+		r.cmd.SysProcAttr.Setsid = true
+		if e.plan.isolated() {
+			if r.box, err = newBox(e.plan.order(r.cmd.Args, environ, script.Shared), mem); err != nil {
+				return none, isolationFault(err)
+			}
+			r.cmd = r.box.command(pipe)
+		}
 	}
-	// A file that came open from our own parent must not reach the job.
+	err := keepFiles()
+	if err == nil {
+		err = e.startIn(r.cmd, r.tree)
+	}
+	switch {
+	case err != nil && r.box != nil:
+		r.box.abandon()
+		return none, err
+	case err != nil:
+		return none, err
+	case r.box != nil:
+		r.box.started()
+	}
+	r.tree.main = r.cmd.Process.Pid
+	return r, nil
+}
+
+// keepFiles keeps from the job what came open from our own parent.
+func keepFiles() error {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) {
-		return nil, nil, fmt.Errorf("keep open files from the job: %w", err)
+		return fmt.Errorf("keep open files from the job: %w", err)
 	}
-	t := &tree{marker: e.plan.mark(), orphan: map[int]bool{}}
-	if err := e.startIn(cmd, t); err != nil {
-		return nil, nil, err
-	}
-	t.main = cmd.Process.Pid
-	return cmd, t, nil
+	return nil
 }
 
 // startIn starts the shell in the job's cgroup where there is one to be had.

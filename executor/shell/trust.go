@@ -25,6 +25,9 @@ func Trust(p Plan, s Settings, files []string) error {
 			errors.New("such a job could read the runner's own credentials"),
 			"Administrator: run gitlab-runner as root and name a user for jobs in executor.shell.user, or, if every job on this runner may have what the runner has, set executor.shell.same_user = \"trusted\".")
 	}
+	if err := p.checkGroups(); err != nil {
+		return err
+	}
 	var wrong []string
 	for _, file := range files {
 		why, err := WritableBy(file, p.UID, append([]int{p.GID}, p.Groups...))

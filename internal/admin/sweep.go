@@ -22,13 +22,20 @@ func sweepCommand() command {
 		args: "[--json]",
 		about: "settle every lease whose job is gone\n" +
 			"Revokes what a killed runner left, tries unrevoked sessions again, forgets what has expired and\n" +
-			"deletes deny policies whose time is past. Exit code 1 if a session could not be revoked.",
+			"deletes deny policies whose time is past; frees what base executors keep for dead jobs. Exit code 1\n" +
+			"if a session could not be revoked, or something of a dead job could not be removed.",
 		flags: func(*flag.FlagSet) func(context.Context, console) (int, error) {
 			return func(ctx context.Context, con console) (int, error) {
+				var left error
 				_, code, err := con.withLedger(func(conf *settings.Settings, ledger *lease.Ledger) (revoke.Report, error) {
 					rep, err := revoker.New(conf, ledger, revoker.Configured(conf)).Sweep(ctx, revoke.SweepOptions{All: true})
+					left = sweepBase(ctx, conf, ledger, con.err)
 					return rep, errors.Join(err, removeSockets(ledger, rep))
 				})
+				if left != nil {
+					stage.Explain(con.err, left)
+					code = max(code, exitFinding)
+				}
 				return code, err
 			}
 		},

@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"path/filepath"
+
 	"envrole/executor"
 	"envrole/executor/job"
 	"envrole/roles"
@@ -25,9 +27,14 @@ func Facts(payload *job.Payload, conf *settings.Settings) (roles.Facts, error) {
 
 // BaseJob is what the configured base is told of a job of these facts.
 func BaseJob(call Call, conf *settings.Settings, facts roles.Facts, leaseID string) executor.Job {
+	private := []string{conf.File}
+	if file, err := filepath.Abs(conf.File); err == nil {
+		private = []string{file}
+	}
 	return executor.Job{
 		LeaseID: leaseID, JobID: facts.JobID, ProjectID: facts.ProjectID, RefProtected: facts.RefProtected,
 		PayloadFile: call.Runner.PayloadFile, StateDir: conf.State.Dir,
 		Values: conf.Executor.Table(), PassEnv: conf.Executor.PassEnv,
+		Private: private,
 	}
 }

@@ -42,6 +42,23 @@ func (l *Ledger) ReadSealed(id string) ([]byte, error) {
 	return b, ioFault(op, id, err)
 }
 
+// SealedUntil gives the time until which WriteSealed was to keep the blob of a
+// job without a lease; ErrNotFound if there is none.
+func (l *Ledger) SealedUntil(id string) (time.Time, error) {
+	const op = "look at sealed session"
+	if !ValidID(id) {
+		return time.Time{}, badID(op)
+	}
+	info, err := os.Lstat(l.path(sealedDir, id))
+	if errors.Is(err, os.ErrNotExist) {
+		return time.Time{}, ioFault(op, id, ErrNotFound)
+	}
+	if err != nil {
+		return time.Time{}, ioFault(op, id, err)
+	}
+	return info.ModTime(), nil
+}
+
 // RemoveSealed removes the blob; that there is none is no error.
 func (l *Ledger) RemoveSealed(id string) error {
 	const op = "remove sealed session"

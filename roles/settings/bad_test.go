@@ -107,6 +107,13 @@ func TestBadFileGivesEachProblemWithItsLineAndKey(t *testing.T) {
 		"base of no kind":    {good + "[executor]\nbase = \"kubernetes\"\n", `f:13: executor.base: "kubernetes" is not one of "shell"...`},
 		"user and same_user": {with("user", "user = \"ci\"\nsame_user = \"trusted\""), "f:7: executor.shell.same_user: user gives jobs a user of their own..."},
 		"same_user true":     {with("user", "same_user = true"), `f:6: executor.shell.same_user: want a string, not true or false`},
+		"users and user":     {with("user", "user = \"ci\"\nusers = [\"ci-0\"]"), "f:7: executor.shell.users: user is one user for all jobs..."},
+		"users, same_user":   {with("user", "users = [\"ci-0\"]\nsame_user = \"trusted\""), "f:6: executor.shell.users: users gives each job a user of its own..."},
+		"a user twice":       {with("user", "users = [\"ci-0\", \"ci-1\", \"ci-0\"]"), `f:6: executor.shell.users: "ci-0" is named twice...`},
+		"root among users":   {with("user", "users = [\"ci-0\", \"root\"]"), `f:6: executor.shell.users: jobs of root can read everything...`},
+		"users, builds_dir":  {with("user", "users = [\"ci-0\"]\nbuilds_dir = \"/b\""), `f:7: executor.shell.builds_dir: with users nothing is shared...`},
+		"users, cache_dir":   {with("user", "users = [\"ci-0\"]\ncache_dir = \"/b\""), `f:7: executor.shell.cache_dir: with users nothing is shared...`},
+		"isolated, no user":  {with("user", "isolation = \"namespaces\""), `f:6: executor.shell.isolation: namespaces keep a job of another user apart...`},
 		"user is root":       {with("user", "user = \"root\""), `f:6: executor.shell.user: jobs of root can read everything...`},
 		"user is a number":   {with("user", "user = \"1000\""), `f:6: executor.shell.user: not a user name...`},
 		"pass_env, second of several lines": {

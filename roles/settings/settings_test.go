@@ -25,7 +25,7 @@ func parsed(t *testing.T, text string) *Settings {
 // wantShell compares the shell base's table, and takes the tables out of s.
 func wantShell(t *testing.T, s *Settings, want shell.Settings) {
 	t.Helper()
-	if got := shell.ReadSettings(s.Executor.Table()); got != want {
+	if got := shell.ReadSettings(s.Executor.Table()); !reflect.DeepEqual(got, want) {
 		t.Errorf("[executor.shell]:\n%+v\nwant:\n%+v", got, want)
 	}
 	s.Executor.Tables = nil
@@ -33,7 +33,7 @@ func wantShell(t *testing.T, s *Settings, want shell.Settings) {
 
 func TestSmallestFileGetsEveryDefault(t *testing.T) {
 	got := parsed(t, good)
-	wantShell(t, got, shell.Settings{Shell: "bash", User: "ci-job", Metadata: "refuse", Grace: 10 * time.Second})
+	wantShell(t, got, shell.Settings{Shell: "bash", User: "ci-job", Metadata: "refuse", Grace: 10 * time.Second, HomesDir: "/var/lib/envrole-homes", Isolation: "none"})
 	want := &Settings{
 		File:   "f",
 		GitLab: GitLab{URL: "https://gitlab.example.com", Proof: "api", Timeout: 20 * time.Second, Audience: "envrole", JWKSMaxAge: time.Hour, JWKSStale: 24 * time.Hour},
@@ -103,6 +103,8 @@ metadata = "allow"
 builds_dir = "/b"
 cache_dir = "/c"
 grace = "6s"
+homes_dir = "/h/"
+isolation = "none"
 [[role]]
 name = "a"
 environments = ["e*"]
@@ -153,7 +155,7 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 		Chain:    []string{"arn:aws:iam::111122223333:role/hub"},
 		Duration: 30 * time.Minute, Revoke: "policy", SessionTags: "required", Shadowing: "fail", Delivery: "profile",
 	}
-	wantShell(t, got, shell.Settings{Shell: "sh", SameUser: "trusted", Metadata: "allow", BuildsDir: "/b", CacheDir: "/c", Grace: 6 * time.Second})
+	wantShell(t, got, shell.Settings{Shell: "sh", SameUser: "trusted", Metadata: "allow", BuildsDir: "/b", CacheDir: "/c", Grace: 6 * time.Second, HomesDir: "/h", Isolation: "none"})
 	want := Settings{
 		File: "f",
 		GitLab: GitLab{

@@ -132,6 +132,10 @@ func (p *preparation) begin(ctx context.Context) error {
 		return err
 	}
 	p.baseJob = stage.BaseJob(p.call, p.conf, p.facts, p.handed.LeaseID)
+	p.baseJob.Deadline, p.baseJob.Alive = p.deadline(), stage.Alive(p.ledger)
+	// Where it is not known the job ends at its deadline; writeLease says so.
+	owner, _ := lease.FindOwner(p.handed.Owner)
+	p.baseJob.Runner = executor.Process{PID: owner.PID, Start: owner.StartTime}
 	if p.plan, err = p.base.Plan(ctx, p.baseJob); err != nil {
 		return err
 	}

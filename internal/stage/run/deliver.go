@@ -24,6 +24,8 @@ type delivery struct {
 	filter *mask.Filter
 	tokens []string // that the log must not show either
 	log    *jobLog
+	// shared are directories that scripts must be able to reach.
+	shared []string
 }
 
 // begin gives what the sub-stage gets besides the base's own environment, and a

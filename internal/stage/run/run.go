@@ -78,6 +78,7 @@ func run(ctx context.Context, call stage.Call) error {
 		return err
 	}
 	defer end()
+	script.Shared = d.shared
 	err = base.Run(ctx, script, env, filter)
 	end()
 	return finish(call, err, filter.Flush())

@@ -63,7 +63,9 @@ func (d *delivery) profile(s *source) ([]string, func(), error) {
 		return nil, nil, errors.New("the base's scripts do not run on this host")
 	}
 	user, _ := local.JobUser()
-	k, err := vend.Listen(vend.Dir(d.handed.LeaseID), user.UID, user.GID, self, s.read().Region, s.provide)
+	dir := vend.Dir(d.handed.LeaseID)
+	d.shared = append(d.shared, dir)
+	k, err := vend.Listen(dir, user.UID, user.GID, self, s.read().Region, s.provide)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -22,15 +22,28 @@ const noAccount = math.MaxInt32 - 7
 // ids, and root's as the saved one. The thread ends with the call.
 func asUser(realUID, effective int, f func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: nothing else runs on this thread
+	go onOwnThread(func() {
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(kernelID(realUID)), uintptr(kernelID(effective)), 0); errno != 0 {
 			done <- fmt.Errorf("become uid %d: %w", effective, errno)
 			return
 		}
 		done <- f()
-	}()
+	})
 	return <-done
+}
+
+// onOwnThread calls f on a thread that ends with it. It is never the first one:
+// that cannot end, and its ids are what the process table shows of a process.
+func onOwnThread(f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		f() // never unlocked
+		return
+	}
+	defer runtime.UnlockOSThread()
+	end := make(chan struct{})
+	go func() { defer close(end); onOwnThread(f) }() // elsewhere, since this thread is held
+	<-end
 }
 
 // killAllOf sends SIGKILL to every process of the user at once. The kernel does
@@ -97,7 +110,7 @@ func processesOf(uid int) ([]process, error) {
 			continue
 		}
 		b, err := readProc(pid, "status")
-		if err != nil || !hasID(b, want) {
+		if err != nil || pid == os.Getpid() || !hasID(b, want) {
 			continue
 		}
 		if p, ok := readProcess(pid); ok && !p.zombie() {

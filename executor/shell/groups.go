@@ -18,7 +18,9 @@ func rootGroups() []string {
 
 // strongGroups may be more than a job needs: sudo may ask for a password or not,
 // and adm reads the host's logs.
-func strongGroups() []string { return []string{"sudo", "wheel", "admin", "adm", "systemd-journal", "kvm"} }
+func strongGroups() []string {
+	return []string{"sudo", "wheel", "admin", "adm", "systemd-journal", "kvm"}
+}
 
 // groupNames are the names of the plan's groups among those given.
 func (p Plan) groupNames(among []string) []string {

@@ -49,8 +49,8 @@ func TestExampleLoads(t *testing.T) {
 }
 
 func TestEveryOptionOfTheExampleWorks(t *testing.T) {
-	// Two settings exclude each other; each gets its turn.
-	for _, but := range [][]string{{"same_user"}, {"user"}} {
+	// Some settings exclude each other; each gets its turn.
+	for _, but := range [][]string{{"same_user", "users"}, {"user", "users"}, {"user", "same_user", "builds_dir", "cache_dir"}} {
 		text := uncommented(example(t), but...)
 		if but[0] == "user" {
 			text = strings.Replace(text, "\nuser = ", "\n# user = ", 1)

@@ -173,14 +173,14 @@ role_arn = "arn:aws:iam::111122223333:role/r"
 		},
 		Rules: []roles.Rule{
 			{
-				Name: "a", Line: 41, Environments: []roles.Pattern{"e*"}, Projects: []roles.Pattern{"g/p"}, ProjectIDs: []int64{7},
+				Name: "a", Line: 43, Environments: []roles.Pattern{"e*"}, Projects: []roles.Pattern{"g/p"}, ProjectIDs: []int64{7},
 				Tiers: []roles.Pattern{"production"}, Refs: []roles.Pattern{"main"}, TagRefs: []roles.Pattern{"v*"},
 				Jobs: []roles.Pattern{"j"}, Actions: []roles.Pattern{"start"}, Sources: []roles.Pattern{"push"}, Users: []roles.Pattern{"u"},
 				Proof: roles.IDToken, EnvironmentProtected: true, UserAccessLevels: []roles.Pattern{"owner"}, CIConfig: []roles.Pattern{"g/p//f@refs/heads/main"},
 				AnyRef: true, MergeRequests: true, RequireRole: true, SubStages: []string{"get_sources"}, Grant: grant,
 			},
 			{
-				Name: "b", Line: 77, Environments: []roles.Pattern{"e"}, ProjectIDs: []int64{8}, Proof: roles.GitLabAPI,
+				Name: "b", Line: 79, Environments: []roles.Pattern{"e"}, ProjectIDs: []int64{8}, Proof: roles.GitLabAPI,
 				Grant: roles.Grant{
 					RoleARN: "arn:aws:iam::111122223333:role/r", Region: "us-gov-west-1", Duration: 2 * time.Hour,
 					Revoke: "local", SessionTags: "best-effort", Shadowing: "warn", Delivery: "endpoint",

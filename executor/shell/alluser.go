@@ -67,19 +67,22 @@ func killAllOf(uid int) error {
 func endAllOf(ctx context.Context, uid int) error {
 	bound, cancel := context.WithTimeout(ctx, killBound)
 	defer cancel()
-	for quiet, pause := 0, time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+	quiet := 0
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		killErr := killAllOf(uid)
 		left, err := processesOf(uid)
 		if err != nil {
 			return err
 		}
 		if len(left) == 0 {
-			if quiet++; quiet > 1 {
+			// After the kernel's pass nothing is forked any more, so one look at
+			// the table is enough; without it, it takes two.
+			if quiet++; killErr == nil || quiet > 1 {
 				return nil
 			}
 			continue
 		}
 		quiet = 0
-		killErr := killAllOf(uid)
 		for _, p := range left { // also where the kernel did not let us be that user
 			p.signal(unix.SIGKILL)
 		}

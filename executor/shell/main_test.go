@@ -47,6 +47,8 @@ func helper(do string) error {
 		return err
 	}
 	switch do {
+	case "spy":
+		return spy(os.Getenv("SHELL_TEST_TARGETS"), os.Getenv("SHELL_TEST_PATHS"))
 	case "litter":
 		return litter(os.Getenv("SHELL_TEST_DIR"))
 	case "key":

@@ -174,16 +174,18 @@ func (p Plan) release(ctx context.Context) error {
 	if err != nil || t == nil {
 		return err
 	}
-	err = endAllOf(ctx, t.UID)
+	killErr := killAllOf(t.UID)
 	lock.Close()
+	lock, t, err = mine(unix.LOCK_EX, longWait)
+	if err == nil && t == nil {
+		return nil
+	}
 	if err == nil {
-		lock, t, err = mine(unix.LOCK_EX, longWait)
-		if err == nil && t != nil {
-			err = b.clean(ctx, *t)
-			lock.Close()
-		}
+		err = b.clean(ctx, *t)
+		lock.Close()
 	}
 	if err != nil {
+		err = errors.Join(err, killErr)
 		return fault.New(fault.Internal, "clean up after the job of user", p.User, err,
 			"The user is given to no other job. Remove what the message names; `envrole sweep` tries again.")
 	}

@@ -64,14 +64,14 @@ func TestDeepTreesAreRemoved(t *testing.T) {
 
 func TestWideTreesAreRemoved(t *testing.T) {
 	dir := t.TempDir()
-	for i := range 60 {
-		for j := range 60 {
+	for i := range 25 {
+		for j := range 25 {
 			if err := os.MkdirAll(fmt.Sprintf("%s/top/%d/%d/x", dir, i, j), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	for i := range 5000 {
+	for i := range 3000 {
 		if err := os.WriteFile(fmt.Sprintf("%s/top/f%d", dir, i), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

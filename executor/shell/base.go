@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"envrole/executor"
@@ -79,6 +80,9 @@ func (Base) MayLend(ctx context.Context, job executor.Job, plan json.RawMessage,
 		return err
 	}
 	s := ReadSettings(job.Values)
+	if p.JobDir != "" {
+		authority = append(authority, filepath.Dir(p.JobDir)) // whoever writes there puts files into others' jobs
+	}
 	if err := Trust(p, s, append(authority, p.Shell)); err != nil {
 		return err
 	}

@@ -48,7 +48,14 @@ func takeUser(ctx context.Context, job executor.Job, pool []account, dir string)
 	if err != nil {
 		return account{}, err
 	}
+	// A prepare that is called again for the same job has its user already.
+	mine, _ := b.find(job.LeaseID) // a record of another job may be broken: try says of which user
 	var holders []string
+	for _, who := range pool {
+		if mine != nil && mine.User == who.name && mine.UID == who.uid && mine.Unclean == "" {
+			return who, nil
+		}
+	}
 	for _, who := range pool {
 		holder, err := b.try(ctx, job, who, dir)
 		if err != nil {

@@ -263,6 +263,17 @@ func (v values) Number(string) int64            { return 0 }
 func (v values) Pairs(string) map[string]string { return nil }
 func (v values) Given(key string) bool          { return v[key] != "" }
 
+func TestAJobThatIsPreparedAgainKeepsItsUser(t *testing.T) {
+	pool, job := newPool(t, 3)
+	mustTake(t, numbered(job, 0), pool, pool[0].name)
+	mustTake(t, job, pool, pool[0].name) // lease-0 too
+	mustTake(t, numbered(job, 1), pool, pool[1].name)
+	if err := (book{usersPath(job.StateDir)}).free(pool[0].name); err != nil {
+		t.Fatal(err)
+	}
+	mustTake(t, numbered(job, 1), pool, pool[1].name)
+}
+
 // A prepare that is killed at any instant loses no user for ever.
 func TestAKilledPrepareLosesNoUser(t *testing.T) {
 	pool, job := newPool(t, 1)

@@ -250,3 +250,18 @@ func TestAKilledRunStageOfAnIsolatedJob(t *testing.T) {
 	w.freeUsers()
 	w.settled()
 }
+
+// The socket of delivery = "profile" lies in the host's /tmp, which an isolated
+// job does not see.
+func TestAnIsolatedJobFindsItsProfile(t *testing.T) {
+	names := jobUsers(t, 1)
+	w := usersWorld(t, names, `isolation = "namespaces"`)
+	w.replaceConfig(`name = "production deploys"`, "name = \"production deploys\"\ndelivery = \"profile\"")
+	res := w.run(w.payload("honest_production"), `grep -c credential_process "$AWS_CONFIG_FILE"; ls /tmp`)
+	if res.State != fakerunner.Success {
+		t.Fatalf("%s\n%s", res.State, res.Log)
+	}
+	mustHold(t, "the job's log", res.Log, "\n1\n", "envrole-creds-")
+	w.freeUsers()
+	w.settled()
+}

@@ -60,6 +60,33 @@ func TestSweepRunsTheCommandHardened(t *testing.T) {
 	}
 }
 
+// With the drop-in the sweep has the rights, and the view of the host, that
+// cleaning up after other users takes.
+func TestTheDropInUndoesEveryViewOfItsOwn(t *testing.T) {
+	base, dropIn := unit(t, "envrole-sweep.service")["Service"], unit(t, "envrole-sweep-users.conf")["Service"]
+	for _, key := range []string{
+		"ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "ProtectClock", "ProtectHostname",
+		"ProtectControlGroups", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables",
+	} {
+		if _, ok := base[key]; ok && !slices.Equal(dropIn[key], []string{"no"}) {
+			t.Errorf("%s gives the sweep a mount namespace", key)
+		}
+	}
+	for key := range base {
+		if (strings.HasPrefix(key, "Private") || strings.HasPrefix(key, "Protect")) && dropIn[key] == nil {
+			t.Errorf("%s is left", key)
+		}
+	}
+	if !slices.Equal(dropIn["SystemCallFilter"], []string{""}) {
+		t.Error("the filter forbids what cleaning takes")
+	}
+	for _, name := range []string{"CAP_KILL", "CAP_SETUID", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SYS_ADMIN"} {
+		if !strings.Contains(strings.Join(dropIn["CapabilityBoundingSet"], " "), name) {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
 func TestTimerStartsTheSweep(t *testing.T) {
 	u := unit(t, "envrole-sweep.timer")
 	want(t, u, "Install", "WantedBy", "timers.target")

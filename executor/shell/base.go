@@ -118,8 +118,11 @@ func (Base) Lost(job executor.Job) (executor.Executor, error) {
 		return New(t.plan(job.StateDir)), nil
 	}
 	s := ReadSettings(job.Values)
-	if len(s.Users) > 0 || err != nil {
-		return nothing{err}, nil // it has none any more, or never had
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Users) > 0 {
+		return nothing{}, nil // it has none any more, or never had
 	}
 	p, err := CleanupPlan(s, job.LeaseID)
 	if err != nil {

@@ -25,14 +25,13 @@ func (t tenancy) plan(stateDir string) Plan {
 	return Plan{User: t.User, UID: t.UID, SwitchUser: true, Leased: true, StateDir: stateDir, JobDir: t.Dir, LeaseID: t.Lease}
 }
 
-// nothing is the executor of a job that left nothing behind; err is what is to
-// be said in its cleanup.
-type nothing struct{ err error }
+// nothing is the executor of a job that left nothing behind.
+type nothing struct{}
 
-func (n nothing) Prepare(context.Context, io.Writer) error { return errNothing }
+func (nothing) Prepare(context.Context, io.Writer) error { return errNothing }
 
-func (n nothing) Run(context.Context, executor.Script, []string, io.Writer) error { return errNothing }
+func (nothing) Run(context.Context, executor.Script, []string, io.Writer) error { return errNothing }
 
-func (n nothing) Cleanup(context.Context, io.Writer, io.Writer) error { return n.err }
+func (nothing) Cleanup(context.Context, io.Writer, io.Writer) error { return nil }
 
 var errNothing = errors.New("nothing is known of this job")

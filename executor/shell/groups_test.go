@@ -67,6 +67,31 @@ func TestUsersThatCannotEachHaveAJob(t *testing.T) {
 	}
 }
 
+func TestHomesThatAJobCouldNotReach(t *testing.T) {
+	needRoot(t)
+	for name, c := range map[string]struct {
+		s  Settings
+		ok bool
+	}{
+		"elsewhere":             {Settings{HomesDir: "/srv/homes", Isolation: Namespaces}, true},
+		"beside the state":      {Settings{HomesDir: "/srv/state-homes"}, true},
+		"in the state":          {Settings{HomesDir: "/srv/state/homes"}, false},
+		"the state":             {Settings{HomesDir: "/srv/state"}, false},
+		"/tmp, not isolated":    {Settings{HomesDir: "/tmp/homes"}, true},
+		"/tmp, isolated":        {Settings{HomesDir: "/tmp/homes", Isolation: Namespaces}, false},
+		"builds there":          {Settings{HomesDir: "/srv/homes", BuildsDir: "/var/tmp/b", Isolation: Namespaces}, false},
+		"builds of the state's": {Settings{HomesDir: "/srv/homes", BuildsDir: "/srv/state/b", Isolation: Namespaces}, false},
+	} {
+		if err := checkHomes(Options{Settings: c.s, StateDir: "/srv/state"}, c.s.Isolation == Namespaces); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := NewPlan(Options{Settings: Settings{Users: []string{"daemon"}, HomesDir: "/srv/state/h"}, StateDir: "/srv/state", ProjectID: 1, LeaseID: "l"})
+	if fault.ClassOf(err) != fault.Permanent || fault.HelpOf(err) == "" {
+		t.Errorf("got %v", err)
+	}
+}
+
 // What config tells the runner is what prepare plans, whichever user it takes.
 func TestThePathsOfAJobDoNotDependOnItsUser(t *testing.T) {
 	needRoot(t)

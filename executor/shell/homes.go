@@ -20,6 +20,28 @@ const (
 	varTmpName = "var-tmp"
 )
 
+// checkHomes refuses directories that a job could not reach.
+func checkHomes(o Options, isolated bool) error {
+	s := o.Settings
+	keys := map[string]string{"homes_dir": s.HomesDir}
+	if isolated { // what is not set lies in homes_dir or in the user's home
+		keys["builds_dir"], keys["cache_dir"] = s.BuildsDir, s.CacheDir
+	}
+	closed := []string{o.StateDir}
+	if isolated {
+		closed = append(closed, "/tmp", "/var/tmp", "/dev/shm", "/run/lock")
+	}
+	for key, dir := range keys {
+		for _, above := range closed {
+			if rel, err := filepath.Rel(above, dir); above != "" && dir != "" && err == nil && filepath.IsLocal(rel) {
+				return fault.New(fault.Permanent, "keep apart", "jobs in executor.shell."+key+" "+dir,
+					fmt.Errorf("it lies in %s, where a job does not see it", above), "Set "+key+" to a directory elsewhere, on a disk with room.")
+			}
+		}
+	}
+	return nil
+}
+
 // makeJobDir makes the job's own directory in homes_dir: root's, and everybody
 // may only pass through it, since names in it cannot be guessed.
 func (p Plan) makeJobDir() error {

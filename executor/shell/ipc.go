@@ -70,15 +70,15 @@ func ipcOf(text, idName string, uid int) []uintptr {
 func removeQueues(ctx context.Context, uid int) error {
 	conf, err := unix.Fsopen("mqueue", unix.FSOPEN_CLOEXEC)
 	if err != nil {
-		return nil //nolint:nilerr // none in this kernel, or out of our rights: /dev/mqueue is cleaned apart
+		return nil // none in this kernel, or out of our rights: /dev/mqueue is cleaned apart
 	}
 	defer func() { _ = unix.Close(conf) }()
 	if err := unix.FsconfigCreate(conf); err != nil {
-		return nil //nolint:nilerr // likewise
+		return nil // likewise
 	}
 	fd, err := unix.Fsmount(conf, unix.FSMOUNT_CLOEXEC, 0)
 	if err != nil {
-		return nil //nolint:nilerr // likewise
+		return nil // likewise
 	}
 	mount := os.NewFile(uintptr(fd), "message queues")
 	defer mount.Close()

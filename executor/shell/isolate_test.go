@@ -235,3 +235,21 @@ func TestTheInitDoesNothingForPeople(t *testing.T) {
 		t.Error("the host's mounts have changed")
 	}
 }
+
+// A job may make namespaces of its own; what was covered stays covered there.
+func TestWhatIsHiddenCannotBeUncovered(t *testing.T) {
+	p := newIsolatedPlan(t)
+	hidden := newHomes(t) + "-state"
+	if err := errors.Join(os.Mkdir(hidden, 0o755), os.WriteFile(hidden+"/ledger", []byte("needle"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	p.Private = []string{hidden}
+	out, err := run(t, p, `unshare --user --map-root-user --mount true 2>/dev/null || { echo no user namespaces; exit 0; }
+unshare --user --map-root-user --mount --pid --fork bash -c '
+for d in `+hidden+` `+filepath.Dir(p.JobDir)+` /tmp /proc; do umount $d && echo UNCOVERED $d; umount -l $d && echo UNCOVERED $d; done
+mkdir -p $HOME/x; mount --bind `+filepath.Dir(hidden)+` $HOME/x && echo UNCOVERED bind; mount --rbind / $HOME/x && cat $HOME/x`+hidden+`/ledger
+mount -o remount,rw,mode=777 `+hidden+` && echo UNCOVERED remount; cat `+hidden+`/ledger' 2>/dev/null; echo tried`)
+	if err != nil || strings.Contains(out, "UNCOVERED") || strings.Contains(out, "needle") || !strings.Contains(out, "tried") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +22,7 @@ import (
 func asJobUser(t testing.TB, uid int, do string, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-	cmd.Env = append(env, helperVariable+"="+do, "SHELL_TEST_PLAN={}", "PATH="+defaultPath)
+	cmd.Env = append(slices.Clone(env), helperVariable+"="+do, "SHELL_TEST_PLAN={}", "PATH="+defaultPath)
 	cmd.Dir, cmd.Stderr = "/", os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	return cmd

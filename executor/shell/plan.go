@@ -123,6 +123,9 @@ func (p *Plan) setApart(o Options) error {
 		return fault.New(fault.Permanent, "keep apart", "jobs of user "+p.User, errors.New("that is the runner's own user"),
 			"Run gitlab-runner as root and name users for jobs alone, or remove users and isolation from [executor.shell].")
 	}
+	if err := checkHomes(o, isolated); err != nil {
+		return err
+	}
 	p.JobDir = filepath.Join(o.Settings.HomesDir, p.marker())
 	p.TmpDir = filepath.Join(p.JobDir, tmpName)
 	if p.Leased {

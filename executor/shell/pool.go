@@ -90,7 +90,7 @@ func (b book) try(ctx context.Context, job executor.Job, who account, dir string
 	}
 	if dead != nil {
 		if err := b.clean(ctx, *dead); err != nil {
-			return "cannot be cleaned: " + err.Error(), nil //nolint:nilerr // the next user may do
+			return "cannot be cleaned: " + err.Error(), nil // the next user may do
 		}
 	}
 	return "", b.write(newTenancy(job, who, dir))

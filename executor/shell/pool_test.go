@@ -197,11 +197,8 @@ func TestAUserInUseIsNotGivenAway(t *testing.T) {
 	if err := New(p).Cleanup(t.Context(), io.Discard, io.Discard); err != nil {
 		t.Error(err)
 	}
-	if _, err := take(t, numbered(job, 2), pool); err == nil {
-		t.Log("the second job's deadline has passed too") // it was given with the first one's
-	}
 	tt, err := book{usersPath(job.StateDir)}.read(pool[0].name)
-	if err != nil || tt == nil || tt.Lease == job.LeaseID {
+	if err != nil || tt == nil || tt.Lease != "lease-1" {
 		t.Errorf("%+v, %v", tt, err)
 	}
 }

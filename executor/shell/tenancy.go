@@ -115,7 +115,7 @@ func openBook(stateDir string) (book, error) {
 }
 
 func (b book) fault(op, what string, err error) error {
-	return fault.New(fault.Internal, op+" record of job users", what, err,
+	return fault.New(fault.Internal, "keep record of job users", what, fmt.Errorf("%s: %w", op, err),
 		"It lies in the state directory, which must belong to the user that runs the runner and have room.")
 }
 

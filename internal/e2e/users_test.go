@@ -265,3 +265,18 @@ func TestAnIsolatedJobFindsItsProfile(t *testing.T) {
 	w.freeUsers()
 	w.settled()
 }
+
+// A job that is refused after its user was taken gives it back.
+func TestARefusedJobGivesItsUserBack(t *testing.T) {
+	names := jobUsers(t, 1)
+	if out, err := exec.Command(realPart(t, "usermod"), "--append", "--groups", "disk", names[0]).CombinedOutput(); err != nil {
+		t.Fatalf("usermod: %v\n%s", err, out)
+	}
+	w := usersWorld(t, names, "")
+	res := w.run(w.payload("honest_production"), "echo it ran")
+	if res.State != fakerunner.ScriptFailure || strings.Contains(res.Log, "it ran") || w.aws.Count("AssumeRole") != 0 {
+		t.Errorf("%s\n%s", res.State, res.Log)
+	}
+	mustHold(t, "the job's log", res.Log, "can become root by its groups: disk")
+	w.freeUsers()
+}

@@ -45,7 +45,7 @@ func (l *Ledger) ReadSealed(id string) ([]byte, error) {
 // SealedUntil gives the time until which WriteSealed was to keep the blob of a
 // job without a lease; ErrNotFound if there is none.
 func (l *Ledger) SealedUntil(id string) (time.Time, error) {
-	const op = "look at sealed session"
+	const op = "read sealed session"
 	if !ValidID(id) {
 		return time.Time{}, badID(op)
 	}

@@ -66,6 +66,9 @@ func BenchmarkRunEmpty(b *testing.B) {
 	b.Run("same user", loop(newPlan(b)))
 	if os.Geteuid() == 0 {
 		b.Run("other user", loop(newUserPlan(b)))
+		pool, job := newPool(b, 1)
+		b.Run("own user", loop(startJob(b, job, pool)))
+		b.Run("namespaces", loop(newIsolatedPlan(b)))
 	}
 	b.Run("plain bash", func(b *testing.B) {
 		for b.Loop() {

@@ -73,8 +73,8 @@ func takeUser(ctx context.Context, job executor.Job, pool []account, dir string)
 
 // try takes one user, or says what keeps it.
 func (b book) try(ctx context.Context, job executor.Job, who account, dir string) (holder string, err error) {
-	if _, holder, err = b.taken(job, who.name); holder != "" || err != nil {
-		return holder, err
+	if _, holder = b.taken(job, who.name); holder != "" {
+		return holder, nil
 	}
 	lock, err := b.lock(ctx, who.name, unix.LOCK_EX, 0)
 	if errors.Is(err, errTaken) {
@@ -84,9 +84,9 @@ func (b book) try(ctx context.Context, job executor.Job, who account, dir string
 		return "", err
 	}
 	defer lock.Close()
-	dead, holder, err := b.taken(job, who.name)
-	if holder != "" || err != nil {
-		return holder, err
+	dead, holder := b.taken(job, who.name)
+	if holder != "" {
+		return holder, nil
 	}
 	if dead != nil {
 		if err := b.clean(ctx, *dead); err != nil {
@@ -98,18 +98,20 @@ func (b book) try(ctx context.Context, job executor.Job, who account, dir string
 
 // taken says what keeps a user, if anything does, and gives the tenancy of the
 // dead job that it had before.
-func (b book) taken(job executor.Job, user string) (dead *tenancy, holder string, err error) {
+func (b book) taken(job executor.Job, user string) (dead *tenancy, holder string) {
 	t, err := b.read(user)
 	switch {
-	case err != nil || t == nil:
-		return nil, "", err
+	case err != nil:
+		return nil, "is not to be told: " + err.Error()
+	case t == nil:
+		return nil, ""
 	case t.Unclean != "":
-		return nil, fmt.Sprintf("is not clean after job %d (`envrole sweep` tries again: %s)", t.JobID, t.Unclean), nil
+		return nil, fmt.Sprintf("is not clean after job %d (`envrole sweep` tries again: %s)", t.JobID, t.Unclean)
 	}
 	if _, over := t.over(time.Now(), job.Alive); !over {
-		return nil, "has job " + strconv.FormatInt(t.JobID, 10), nil
+		return nil, "has job " + strconv.FormatInt(t.JobID, 10)
 	}
-	return t, "", nil
+	return t, ""
 }
 
 // clean removes what the tenancy's job left, and frees the user; if that fails,

@@ -9,7 +9,7 @@ import (
 )
 
 // scour removes everything that a job left with its user: every process of the
-// user, what would start one later, its IPC objects and keys, the job's own
+// user, what would start one later, its mounts, IPC objects and keys, the job's own
 // directory, and its files where every user may make some. It succeeds only if
 // all of that is gone.
 func scour(ctx context.Context, t tenancy) error {
@@ -21,7 +21,7 @@ func scour(ctx context.Context, t tenancy) error {
 			return err
 		}
 		// What cron, at or a user manager had just begun ends in the next round.
-		errs := []error{removeScheduled(ctx, t.User, t.UID), removeIPC(ctx, t.UID), clearKeyrings(t.UID), removeJobDir(ctx, t.Dir)}
+		errs := []error{detachFUSE(t.UID), removeScheduled(ctx, t.User, t.UID), removeIPC(ctx, t.UID), clearKeyrings(t.UID), removeJobDir(ctx, t.Dir)}
 		for _, dir := range sharedDirs(t.UID) {
 			errs = append(errs, removeOwned(ctx, dir, t.UID))
 		}

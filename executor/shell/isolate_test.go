@@ -253,3 +253,26 @@ mount -o remount,rw,mode=777 `+hidden+` && echo UNCOVERED remount; cat `+hidden+
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// Of the init's files the job gets its script alone, of its environment nothing
+// but what the base builds.
+func TestAnIsolatedJobInheritsNothingOfTheInit(t *testing.T) {
+	p := newIsolatedPlan(t)
+	t.Setenv("RUNNER_SECRET", "needle")
+	out := mustRun(t, p, "ls -l /proc/$$/fd; echo; env; cat /proc/1/environ 2>&1; grep Cap /proc/$$/status", "GIVEN=value")
+	if strings.Contains(out, "needle") || !strings.Contains(out, "GIVEN=value") || !strings.Contains(out, "CapEff:\t0000000000000000") || !strings.Contains(out, "CapPrm:\t0000000000000000") {
+		t.Errorf("%s", out)
+	}
+	files, _, _ := strings.Cut(out, "\n\n")
+	for _, line := range strings.Split(files, "\n")[1:] {
+		left, target, _ := strings.Cut(line, " -> ")
+		switch n := left[strings.LastIndex(left, " ")+1:]; {
+		case n == "0" && target == "/dev/null", (n == "1" || n == "2") && strings.HasPrefix(target, "pipe:"), (n == "3" || n == "255") && strings.HasPrefix(target, "/memfd:script"):
+		default:
+			t.Errorf("open: %s", line)
+		}
+	}
+	if e := New(p); e.Guarantee() != "pid namespace" {
+		t.Errorf("the guarantee is %q", e.Guarantee())
+	}
+}

@@ -115,11 +115,14 @@ func (b book) taken(job executor.Job, user string) (dead *tenancy, holder string
 }
 
 // clean removes what the tenancy's job left, and frees the user; if that fails,
-// nobody gets it. The caller holds the user's lock for itself.
+// nobody gets it until a sweep succeeds. The caller holds the user's lock for itself.
 func (b book) clean(ctx context.Context, t tenancy) error {
 	err := scour(ctx, t)
 	if err == nil {
 		return b.free(t.User)
+	}
+	if ctx.Err() != nil {
+		return err // not tried to the end: whoever comes next does
 	}
 	t.Unclean = strings.Join(slices.Collect(strings.Lines(err.Error())), " ")
 	if len(t.Unclean) > maxUnclean {

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -55,6 +56,36 @@ func TestAUserThatCannotBeCleanedIsGivenToNobody(t *testing.T) {
 		t.Errorf("swept: %v, %q", err, said.String())
 	}
 	mustTake(t, numbered(job, 3), pool, pool[0].name)
+}
+
+// A cleanup that the runner ends early has not failed: the next one goes on.
+func TestACleanupThatIsCutShortLeavesTheRestToTheNext(t *testing.T) {
+	pool, job := newPool(t, 1)
+	p := startJob(t, job, pool)
+	mustRun(t, p, "mkdir -p $HOME/a/b/c")
+	b := book{usersPath(job.StateDir)}
+	tt, err := b.read(p.User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.clean(ctx, *tt); err == nil {
+		t.Error("it was cleaned all the same")
+	}
+	if tt, err = b.read(p.User); err != nil || tt == nil || tt.Unclean != "" || tt.Lease != job.LeaseID {
+		t.Fatalf("%+v, %v", tt, err)
+	}
+	tt.Taker.Start++ // its prepare is long over
+	if err := b.write(*tt); err != nil {
+		t.Fatal(err)
+	}
+	next := numbered(job, 1)
+	next.Alive = func(string) bool { return false }
+	mustTake(t, next, pool, p.User)
+	if _, err := os.Lstat(p.JobDir); !os.IsNotExist(err) {
+		t.Errorf("left: %v", err)
+	}
 }
 
 func TestASweepFreesTheUsersOfDeadJobsOnly(t *testing.T) {

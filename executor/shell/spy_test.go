@@ -279,6 +279,7 @@ func TestIsolatedJobsShareNoIPC(t *testing.T) {
 	victim, attacker := twoJobs(t, "user, namespaces")
 	program := spyProgram(t)
 	var out strings.Builder
+	before := ipcLeft(t, victim.UID)
 	s := script(t, program+"; grep -c ' "+itoa(jobUID)+" ' /proc/sysvipc/shm; ls /tmp")
 	if err := New(victim).Run(t.Context(), s, []string{helperVariable + "=litter", "SHELL_TEST_PLAN={}", "SHELL_TEST_DIR=litter"}, &out); err != nil {
 		t.Fatalf("%v %s", err, out.String())
@@ -286,7 +287,7 @@ func TestIsolatedJobsShareNoIPC(t *testing.T) {
 	if !strings.Contains(out.String(), "litter-file") {
 		t.Errorf("no litter: %s", out.String())
 	}
-	if n := ipcLeft(t, victim.UID); n > 0 {
+	if n := ipcLeft(t, victim.UID) - before; n > 0 {
 		t.Errorf("%d objects are the host's", n)
 	}
 	if got := mustRun(t, attacker, "cat /proc/sysvipc/shm /proc/sysvipc/sem | wc -l; ls /tmp /var/tmp /dev/shm"); strings.Contains(got, "litter") || !strings.HasPrefix(got, "2\n") {

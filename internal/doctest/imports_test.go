@@ -57,6 +57,14 @@ func TestFastStagesDoNotLinkTheAWSSDK(t *testing.T) {
 	}
 }
 
+func TestTheRunStageReadsNoConfigurationAndWritesNoAuditLog(t *testing.T) {
+	for _, dep := range listed(t, "-deps", "envrole/cmd/envrole-run") {
+		if below(dep, "github.com", "envrole/roles/settings") && dep != "envrole/roles/settings/schema" || below(dep, "envrole/internal/audit") {
+			t.Errorf("envrole-run links %s", dep)
+		}
+	}
+}
+
 func TestDecisionRestsOnTheStandardLibrary(t *testing.T) {
 	for _, dep := range listed(t, "-deps", "envrole/roles") {
 		if dep != "envrole/roles" && strings.ContainsAny(strings.SplitN(dep, "/", 2)[0], ".") || below(dep, "envrole/executor", "envrole/internal") {

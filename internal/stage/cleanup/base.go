@@ -13,6 +13,7 @@ import (
 	"envrole/executor"
 	"envrole/internal/handover"
 	"envrole/internal/stage"
+	"envrole/internal/stage/setup"
 	"envrole/roles/fault"
 )
 
@@ -95,7 +96,7 @@ func BaseStage() stage.Stage {
 			}
 			c := &cleaning{call: call, handed: handed}
 			if on.Plan == nil {
-				if c.conf, err = stage.LoadSettings(call); err != nil {
+				if c.conf, err = setup.Settings(call); err != nil {
 					return err
 				}
 			}

@@ -22,6 +22,7 @@ import (
 	"envrole/internal/handover"
 	"envrole/internal/renewal"
 	"envrole/internal/stage"
+	"envrole/internal/stage/setup"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
 	"envrole/roles/session"
@@ -75,7 +76,7 @@ func begin() (*refresh, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := stage.LoadSettings(stage.Call{ConfigFile: os.Getenv("ENVROLE_CONFIG")})
+	conf, err := setup.Settings(stage.Call{ConfigFile: os.Getenv("ENVROLE_CONFIG")})
 	if err != nil {
 		// The administrator may be just writing it: not the job's end.
 		return nil, fault.New(fault.Passing, op, "", err, "")

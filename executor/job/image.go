@@ -67,7 +67,7 @@ func ReadContainers(path string) (*Containers, error) {
 
 func containers(r *reader, top map[string]strictjson.Value) *Containers {
 	c := &Containers{Variables: r.containerVariables(top, "variables")}
-	u := &unsupported{}
+	u := &unsupported{redacted: r.redacted}
 	if v := r.object(top, "image"); v != nil {
 		c.Image = r.image(v, "image", u)
 	}
@@ -92,10 +92,13 @@ func containers(r *reader, top map[string]strictjson.Value) *Containers {
 }
 
 // unsupported collects the keywords that are refused by name.
-type unsupported struct{ names []string }
+type unsupported struct {
+	names    []string
+	redacted func(string) string
+}
 
 func (u *unsupported) add(at, key string) {
-	u.names = append(u.names, at+":"+plainKey(key))
+	u.names = append(u.names, at+":"+plainKey(u.redacted(key)))
 }
 
 // plainKey is a key of the payload as an error may repeat it.

@@ -134,7 +134,7 @@ func begin(tb testing.TB, args ...string) *Daemon {
 	if err := os.WriteFile(filepath.Join(dir, "daemon.json"), []byte("{}"), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	d.cmd = exec.Command("/bin/sh", argv...)
+	d.cmd = exec.CommandContext(context.Background(), "/bin/sh", argv...)
 	d.cmd.Stderr = os.Stderr
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
 	if d.words, err = d.cmd.StdinPipe(); err != nil {
@@ -294,7 +294,7 @@ func (d *Daemon) Docker(tb testing.TB, args ...string) (string, error) {
 	if _, err := exec.LookPath("docker"); err != nil {
 		unavailable(tb, "docker is not on PATH")
 	}
-	cmd := exec.Command("docker", args...)
+	cmd := exec.CommandContext(context.Background(), "docker", args...)
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+d.Address)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -59,7 +59,7 @@ func Busybox() Image {
 	im := Base()
 	const binary = "/bin/busybox"
 	im.Files[binary] = File{Mode: 0o755, From: binary}
-	applets, err := exec.Command(binary, "--list").Output()
+	applets, err := exec.CommandContext(context.Background(), binary, "--list").Output()
 	if err != nil {
 		return im // Import says what is wrong with the binary
 	}
@@ -118,7 +118,7 @@ func (im *Image) addProgram(name string) {
 // is linked with.
 func (im *Image) Add(at, from string) {
 	im.Files[at] = File{Mode: 0o755, From: from}
-	out, err := exec.Command("ldd", from).Output()
+	out, err := exec.CommandContext(context.Background(), "ldd", from).Output()
 	if err != nil {
 		return // static, or a script
 	}

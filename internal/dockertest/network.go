@@ -3,6 +3,7 @@ package dockertest
 // This file puts listeners into a daemon's network namespace.
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -37,7 +38,7 @@ func (d *Daemon) Listen(tb testing.TB, address string) net.Listener {
 			made <- result{err: err}
 			return
 		}
-		l, err := net.Listen("tcp", address)
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 		made <- result{l, err}
 	}()
 	r := <-made
@@ -67,5 +68,5 @@ func (d *Daemon) Enter(tb testing.TB, argv ...string) string {
 }
 
 func (d *Daemon) enter(argv ...string) *exec.Cmd {
-	return exec.Command("nsenter", append([]string{"--net=" + d.NetNS(), "--"}, argv...)...)
+	return exec.CommandContext(context.Background(), "nsenter", append([]string{"--net=" + d.NetNS(), "--"}, argv...)...)
 }

@@ -8,6 +8,7 @@ package docker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -95,24 +96,27 @@ func (r Reference) suffix() string {
 
 // Familiar is the name as people write it: without "docker.io/library/".
 func (r Reference) Familiar() string {
-	if r.Domain != hub {
-		return r.Name()
+	best := r.Name()
+	for _, name := range r.spellings() {
+		if len(name)+len(r.suffix()) < len(best) {
+			best = name + r.suffix()
+		}
 	}
-	return strings.TrimPrefix(r.Path, hubLibrary) + r.suffix()
+	return best
 }
 
-// spellings are the ways to write domain and path that mean the same.
+// spellings are the ways to write domain and path that mean the same image.
 func (r Reference) spellings() []string {
+	out := []string{r.Domain + "/" + r.Path}
 	if r.Domain != hub {
-		return []string{r.Domain + "/" + r.Path}
+		return out
 	}
-	paths := []string{r.Path}
-	if short := strings.TrimPrefix(r.Path, hubLibrary); !strings.Contains(short, "/") {
-		paths = append(paths, short)
-	}
-	var out []string
-	for _, p := range paths {
-		out = append(out, p, hub+"/"+p, hubOld+"/"+p)
+	short := strings.TrimPrefix(r.Path, hubLibrary)
+	for _, name := range []string{r.Path, hubOld + "/" + r.Path, short, hub + "/" + short, hubOld + "/" + short} {
+		// library/a/b is not a/b, nor is docker.io/docker.io/a docker.io/a.
+		if again, err := ParseReference(name); err == nil && again.Domain == r.Domain && again.Path == r.Path && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
 	}
 	return out
 }

@@ -38,7 +38,6 @@ func TestJobsThatReachTheirHostGetNoRole(t *testing.T) {
 		{values{keyCapAdd: []string{"SYS_MODULE"}}, "cap_add"},
 		{values{keyCapAdd: []string{"DAC_READ_SEARCH"}}, "cap_add"},
 		{values{keyNetwork: "host", keyMetadata: MetadataAllow}, "network"},
-		{values{keyNetwork: "container:db", keyMetadata: MetadataAllow}, "network"},
 		{values{keyVolumes: []string{"/var/run/docker.sock:/x"}}, "volumes"},
 		{values{keyVolumes: []string{"/run:/x:ro"}}, "volumes"},
 		{values{keyVolumes: []string{"/var:/x:ro"}}, "volumes"},

@@ -33,8 +33,8 @@ func risks(v schema.Values, authority []string) []risk {
 			out = append(out, risk{keyCapAdd, s + " can lead a job out of its container, or around what keeps it from the metadata service"})
 		}
 	}
-	if network := v.Text(keyNetwork); sharedStack(network) {
-		out = append(out, risk{keyNetwork, network + ": jobs reach every service that trusts this host's own addresses"})
+	if v.Text(keyNetwork) == hostNetwork {
+		out = append(out, risk{keyNetwork, "host: jobs reach every service that trusts this host's own addresses"})
 	}
 	for _, volume := range v.Texts(keyVolumes) {
 		m, why := parseVolume(volume)

@@ -190,6 +190,10 @@ func TestErrorsDoNotRepeatSecretsOfTheJob(t *testing.T) {
 }
 
 func TestExpansionIsBounded(t *testing.T) {
+	long := strings.Repeat("x", 3000)
+	if _, err := expand("$A$A", func(string) string { return long }, 4096); err == nil {
+		t.Error("6000 bytes are taken where 4096 are the most")
+	}
 	big := strings.Repeat("x", 100<<10)
 	for _, name := range []string{strings.Repeat("$A", 2000), strings.Repeat("a", maxText+1)} {
 		if _, _, err := planOf(t, `"image":{"name":"`+name+`"},"variables":[{"key":"A","value":"`+big+`"}]`, values{}); err == nil || fault.ClassOf(err) != fault.Refused {

@@ -51,7 +51,8 @@ const (
 	MetadataBlock = "block"
 	MetadataAllow = "allow"
 
-	trusted = "trusted"
+	trusted     = "trusted"
+	hostNetwork = "host"
 )
 
 // DefaultHost is where the Engine listens unless the configuration says
@@ -206,12 +207,7 @@ func checkDirs(v schema.Values, n schema.Notes) {
 			n.Problem(keyVolumes, volume+": lies over "+keyBuilds+" or "+keyCache+", which are volumes of each project")
 		}
 	}
-	if network := v.Text(keyNetwork); sharedStack(network) && v.Text(keyMetadata) == MetadataBlock {
-		n.Problem(keyNetwork, network+" gives jobs the network of something else, where nothing can be kept from them: metadata = \"block\" cannot be held; use another network, or write metadata = \"allow\"")
+	if v.Text(keyNetwork) == hostNetwork && v.Text(keyMetadata) == MetadataBlock {
+		n.Problem(keyNetwork, "host gives jobs this host's own network, where nothing can be kept from them: metadata = \"block\" cannot be held; use another network, or write metadata = \"allow\"")
 	}
-}
-
-// sharedStack says whether a network is another's own, not one to be joined.
-func sharedStack(network string) bool {
-	return network == "host" || strings.HasPrefix(network, "container:") || strings.HasPrefix(network, "ns:")
 }

@@ -98,10 +98,7 @@ func within(name, dir string) bool {
 }
 
 func checkNetwork(s string) string {
-	if s == "none" || strings.HasPrefix(s, "container:") && len(s) > len("container:") {
-		return ""
-	}
-	if !validVolumeName(s) {
+	if s == "none" || !validVolumeName(s) {
 		return "must be the name of a network that exists, for all jobs; leave it out for a network of each job's own"
 	}
 	return ""

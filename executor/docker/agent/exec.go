@@ -42,6 +42,7 @@ func run(in io.Reader) Result {
 	if err != nil {
 		return Result{Error: err.Error()}
 	}
+	kills := oomKills()
 	// The kernel kills the shell when the thread that started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -66,6 +67,7 @@ func run(in io.Reader) Result {
 		r.Stuck = os.Getpid()
 		return r
 	}
+	r.OOM = oomKills() > kills
 	r.Exit, r.Signal = t.status.ExitStatus(), 0
 	if t.status.Signaled() {
 		r.Exit, r.Signal = 0, int(t.status.Signal())

@@ -27,12 +27,13 @@ type Header struct {
 // Result is how a script ended, one line of JSON on the agent's standard error.
 // The script's own output is all on the agent's standard output.
 type Result struct {
-	Exit   int    `json:"exit"`             // exit code of the shell
-	Signal int    `json:"signal,omitempty"` // the shell was killed by it
-	Ended  bool   `json:"ended,omitempty"`  // the script was ended because its input ended
-	Stuck  int    `json:"stuck,omitempty"`  // pid of an agent that could not end all its processes
-	Error  string `json:"error,omitempty"`  // the script was not run
-	NoFile bool   `json:"no_file,omitempty"`
+	Exit   int    `json:"exit"`              // exit code of the shell
+	Signal int    `json:"signal,omitempty"`  // the shell was killed by it
+	Ended  bool   `json:"ended,omitempty"`   // the script was ended because its input ended
+	Stuck  int    `json:"stuck,omitempty"`   // pid of an agent that could not end all its processes
+	Error  string `json:"error,omitempty"`   // the script was not run
+	NoFile bool   `json:"no_file,omitempty"` // because the shell is missing
+	OOM    bool   `json:"oom,omitempty"`     // meanwhile the kernel ended a process of the container for want of memory
 }
 
 // WriteHeader begins the input of exec; the script's bytes come next.

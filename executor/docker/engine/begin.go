@@ -11,6 +11,7 @@ import (
 
 	"github.com/moby/moby/client"
 
+	"envrole/executor/docker"
 	"envrole/executor/docker/agent"
 	"envrole/roles/fault"
 )
@@ -56,7 +57,11 @@ func (a *api) begin(ctx context.Context, options client.ContainerCreateOptions, 
 		return fault.New(fault.Permanent, "start container", options.Name, fmt.Errorf("its entrypoint did not come to the command within %s", startBound), entrypointHelp)
 	}
 	w.flush()
-	return a.diedAtStart(ctx, options.Name, w.tail())
+	help := entrypointHelp
+	if options.Config.Labels[docker.LabelRole] == roleHolder {
+		help = "See executor.docker.network, and whether its addresses are those of a metadata service."
+	}
+	return a.diedAtStart(ctx, options.Name, w.tail(), help)
 }
 
 const entrypointHelp = "An image's entrypoint must run the command that it is given as arguments. If this one does not, the job can put it aside: image: {name: ..., entrypoint: [\"\"]}."
@@ -77,7 +82,7 @@ func (a *api) start(ctx context.Context, name string) error {
 }
 
 // diedAtStart says why a container ended before it was ready.
-func (a *api) diedAtStart(ctx context.Context, name, said string) error {
+func (a *api) diedAtStart(ctx context.Context, name, said, help string) error {
 	state, err := a.state(ctx, name)
 	if err != nil {
 		return err
@@ -92,7 +97,7 @@ func (a *api) diedAtStart(ctx context.Context, name, said string) error {
 	if said != "" {
 		why += ": " + said
 	}
-	return fault.New(fault.Permanent, "start container", name, errors.New(why), entrypointHelp)
+	return fault.New(fault.Permanent, "start container", name, errors.New(why), help)
 }
 
 // state is what became of a container.

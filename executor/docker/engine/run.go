@@ -68,7 +68,7 @@ func (e *Engine) Run(ctx context.Context, script executor.Script, env []string, 
 		//nolint:contextcheck // what ends processes must not end with the job
 		return e.force(ctx, a, place, r, script.SubStage)
 	}
-	return e.outcome(ctx, a, place, script.SubStage, r, copyErr, out)
+	return e.outcome(ctx, a, script.SubStage, r, copyErr, out)
 }
 
 // place is where a sub-stage runs. What the helper makes must be usable by an
@@ -101,7 +101,7 @@ func (e *Engine) passed(own []string) []string {
 }
 
 // outcome turns the agent's result into that of Run.
-func (e *Engine) outcome(ctx context.Context, a *api, place, subStage string, r agent.Result, copyErr error, out io.Writer) error {
+func (e *Engine) outcome(ctx context.Context, a *api, subStage string, r agent.Result, copyErr error, out io.Writer) error {
 	var noLog *logError
 	switch {
 	case r.Ended && ctx.Err() != nil:
@@ -117,26 +117,21 @@ func (e *Engine) outcome(ctx context.Context, a *api, place, subStage string, r 
 	case copyErr != nil:
 		return a.classify("read output of "+subStage, copyErr)
 	case r.Signal != 0:
-		return e.killed(ctx, a, place, subStage, r.Signal)
+		help := ""
+		if r.OOM {
+			help = outOfMemory
+		}
+		return fault.New(fault.Passing, "run", subStage, fmt.Errorf("the job's shell was killed by signal %d", r.Signal), help)
 	case r.Exit == 0:
 		return nil
 	}
-	if r.Exit == 128+9 {
-		if s, err := a.state(ctx, place); err == nil && s.oom {
-			say(out, "the job ran out of memory: executor.docker.memory is its limit")
-		}
+	if r.OOM {
+		say(out, "%s", outOfMemory)
 	}
 	return &executor.ExitError{Code: r.Exit}
 }
 
-// killed says that the script's shell was killed by a signal.
-func (e *Engine) killed(ctx context.Context, a *api, place, subStage string, signal int) error {
-	help := ""
-	if s, err := a.state(ctx, place); err == nil && s.oom {
-		help = "The container ran out of memory: executor.docker.memory is its limit."
-	}
-	return fault.New(fault.Passing, "run", subStage, fmt.Errorf("the job's shell was killed by signal %d", signal), help)
-}
+const outOfMemory = "The container ran out of memory, and the kernel ended a process of it: executor.docker.memory is the limit."
 
 // notStarted says why no script could be started in a container.
 func (e *Engine) notStarted(ctx context.Context, a *api, place, subStage string, err error) error {

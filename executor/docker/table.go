@@ -174,7 +174,7 @@ func checkEngine(v schema.Values, n schema.Notes) {
 	tcp := strings.HasPrefix(v.Text(keyHost), "tcp://")
 	switch {
 	case given > 0 && !tcp:
-		n.Problem(keyHost, "is a unix socket: it takes no "+keyTLSCA+", "+keyTLSCert+" or "+keyTLSKey)
+		n.Warn(keyHost, "is a unix socket: "+keyTLSCA+", "+keyTLSCert+" and "+keyTLSKey+" have no effect")
 	case given > 0 && given < 3:
 		n.Problem(keyHost, "needs all of "+keyTLSCA+", "+keyTLSCert+" and "+keyTLSKey+", or none of them")
 	case tcp && given == 0 && !loopback(v.Text(keyHost)):
@@ -189,7 +189,7 @@ func checkPolicies(v schema.Values, n schema.Notes) {
 		n.Problem(keyPulls, "must hold one of "+keyPull+" (by default always): no image could be used")
 	}
 	if user := v.Text(keyUser); user != "" && v.Given(keyUsers) {
-		n.Problem(keyUsers, "has no effect beside "+keyUser+", which goes before what a job asks for; remove one of them")
+		n.Warn(keyUsers, "has no effect beside "+keyUser+", which goes before what a job asks for; remove one of them")
 	}
 }
 

@@ -24,19 +24,18 @@ type api struct {
 
 // dial makes the client. It does not connect yet. The TLS material of a remote
 // Engine is where Docker's own programs look for it.
-func dial(address string, timeout time.Duration) (*api, error) {
+func (e *Engine) dial() (*api, error) {
+	address := e.plan.Engine
 	opts := []client.Opt{client.WithHost(address), client.WithUserAgent("envrole")}
-	if strings.HasPrefix(address, "tcp://") {
-		opts = append(opts, client.WithTLSClientConfigFromEnv())
+	if e.plan.TLSCA != "" {
+		opts = append(opts, client.WithTLSClientConfig(e.plan.TLSCA, e.plan.TLSCert, e.plan.TLSKey))
 	}
 	c, err := client.New(opts...)
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "use the Engine at", address, err, "Set executor.docker.host to its address, as in \"unix:///var/run/docker.sock\".")
 	}
-	return &api{Client: c, address: address, timeout: orElse(timeout, defaultTimeout)}, nil
+	return &api{Client: c, address: address, timeout: orElse(e.plan.Timeout, defaultTimeout)}, nil
 }
-
-func (e *Engine) dial() (*api, error) { return dial(e.plan.Engine, e.plan.Timeout) }
 
 // call makes one call with the deadline of calls, and classifies its error. op
 // says what was being done and to what.

@@ -41,28 +41,28 @@ func (e *Engine) Cleanup(ctx context.Context, stdout, _ io.Writer) error {
 
 func label(name, value string) string { return name + "=" + value }
 
-// Sweep removes what is left in the Engine of jobs of this host (docker.HostID)
-// whose mark (docker.Mark) alive denies. Volumes that outlive jobs carry no mark
-// and stay. timeout is that of one call. What it removed it says on log.
-func Sweep(ctx context.Context, engine, host string, timeout time.Duration, alive func(mark string) bool, log io.Writer) error {
-	if host == "" {
+// Sweep removes what is left in the Engine of jobs of p's host whose lease alive
+// denies. Of p, Host and what concerns the Engine are used. Volumes that outlive
+// jobs carry no mark and stay. What it removed it says on log.
+func Sweep(ctx context.Context, p docker.Plan, alive func(leaseID string) bool, log io.Writer) error {
+	if p.Host == "" {
 		return fault.New(fault.Internal, "sweep containers", "", errors.New("nobody says whose"), "")
 	}
-	a, err := dial(engine, timeout)
+	a, err := (&Engine{plan: p}).dial()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = a.Close() }()
-	marks, err := a.marks(ctx, host)
+	leases, err := a.leases(ctx, p.Host)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, mark := range marks {
-		if alive(mark) {
+	for _, lease := range leases {
+		if alive(lease) {
 			continue
 		}
-		removed, err := a.remove(ctx, label(docker.LabelHost, host), label(docker.LabelJob, mark))
+		removed, err := a.remove(ctx, label(docker.LabelHost, p.Host), label(docker.LabelJob, docker.Mark(lease)))
 		if len(removed) > 0 {
 			say(log, "removed of a dead job: %s", strings.Join(removed, ", "))
 		}
@@ -74,12 +74,13 @@ func Sweep(ctx context.Context, engine, host string, timeout time.Duration, aliv
 // labelled selects by labels.
 func labelled(labels ...string) client.Filters { return client.Filters{}.Add("label", labels...) }
 
-// marks are those of all jobs of which something is left.
-func (a *api) marks(ctx context.Context, host string) ([]string, error) {
-	var marks []string
+// leases are those of all jobs of which something is left.
+func (a *api) leases(ctx context.Context, host string) ([]string, error) {
+	var leases []string
 	found := func(labels map[string]string) {
-		if mark := labels[docker.LabelJob]; mark != "" && !slices.Contains(marks, mark) {
-			marks = append(marks, mark)
+		lease := labels[docker.LabelLease]
+		if docker.Mark(lease) == labels[docker.LabelJob] && !slices.Contains(leases, lease) {
+			leases = append(leases, lease)
 		}
 	}
 	err := a.call(ctx, "list what is left of jobs", func(ctx context.Context) error {
@@ -107,7 +108,7 @@ func (a *api) marks(ctx context.Context, host string) ([]string, error) {
 		}
 		return nil
 	})
-	return marks, err
+	return leases, err
 }
 
 // thing is what can be removed.

@@ -23,12 +23,13 @@ func sweepCommand() command {
 		args: "[--json]",
 		about: "settle every lease whose job is gone\n" +
 			"Revokes what a killed runner left, tries unrevoked sessions again, forgets what has expired and\n" +
-			"deletes deny policies whose time is past. Exit code 1 if a session could not be revoked.",
+			"deletes deny policies whose time is past. Removes the containers that dead jobs left. Exit code 1 if a\n" +
+			"session could not be revoked.",
 		flags: func(*flag.FlagSet) func(context.Context, console) (int, error) {
 			return func(ctx context.Context, con console) (int, error) {
 				_, code, err := con.withLedger(func(conf *settings.Settings, ledger *lease.Ledger) (revoke.Report, error) {
 					rep, err := revoker.New(conf, ledger, revoker.Configured(conf)).Sweep(ctx, revoke.SweepOptions{All: true})
-					return rep, errors.Join(err, removeSockets(ledger, rep))
+					return rep, errors.Join(err, removeSockets(ledger, rep), sweepBase(ctx, conf, ledger, con.err))
 				})
 				return code, err
 			}

@@ -5,6 +5,7 @@ package bases
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"envrole/executor"
 	"envrole/executor/docker"
@@ -17,7 +18,7 @@ import (
 type Set []executor.Base
 
 // Lean is every base, without the libraries that only some of them need: those
-// are opened elsewhere (executor.ErrElsewhere).
+// are opened elsewhere (executor.ErrElsewhere, package full).
 func Lean() Set {
 	return Set{
 		shell.Base{},
@@ -25,8 +26,16 @@ func Lean() Set {
 	}
 }
 
-// Full is every base with its libraries.
-func Full() Set { return Lean() }
+// With is the set with b in the place of the base of its name.
+func (s Set) With(b executor.Base) Set {
+	out := slices.Clone(s)
+	i := slices.IndexFunc(out, func(o executor.Base) bool { return o.Table().Name == b.Table().Name })
+	if i < 0 {
+		return append(out, b)
+	}
+	out[i] = b
+	return out
+}
 
 // Tables describes [executor.NAME] of each.
 func (s Set) Tables() []schema.Table {

@@ -57,6 +57,19 @@ func TestFastStagesDoNotLinkTheAWSSDK(t *testing.T) {
 	}
 }
 
+func TestOnlyTheFullProgramLinksTheEnginesClient(t *testing.T) {
+	for _, program := range []string{"envrole-config", "envrole-prepare", "envrole-run", "envrole-cleanup"} {
+		for _, dep := range listed(t, "-deps", "envrole/cmd/"+program) {
+			if below(dep, "github.com/moby", "envrole/executor/docker/engine") {
+				t.Errorf("%s links %s", program, dep)
+			}
+		}
+	}
+	if !slices.Contains(listed(t, "-deps", "envrole/cmd/envrole"), "github.com/moby/moby/client") {
+		t.Error("envrole has no client of the Engine")
+	}
+}
+
 func TestTheRunStageReadsNoConfigurationAndWritesNoAuditLog(t *testing.T) {
 	for _, dep := range listed(t, "-deps", "envrole/cmd/envrole-run") {
 		if below(dep, "github.com", "envrole/roles/settings") && dep != "envrole/roles/settings/schema" || below(dep, "envrole/internal/audit") {

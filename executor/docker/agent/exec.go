@@ -16,15 +16,19 @@ import (
 
 // execMain runs one script and writes its Result to control.
 func execMain(in io.Reader, control io.Writer) int {
-	result := run(bufio.NewReaderSize(in, 64<<10))
-	b, err := json.Marshal(result)
-	if err == nil {
-		err = writeLine(control, string(b))
+	say := func(r Result) error {
+		b, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		return writeLine(control, string(b))
 	}
-	return report(err)
+	return report(say(run(bufio.NewReaderSize(in, 64<<10), say)))
 }
 
-func run(in io.Reader) Result {
+// run runs the script that in holds. What it cannot end itself it says by call,
+// and waits for help.
+func run(in io.Reader, call func(Result) error) Result {
 	// No process of the job may look into this one, which has the script's
 	// environment before the script has it and may outlive it.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
@@ -64,8 +68,11 @@ func run(in io.Reader) Result {
 		r.Ended = true
 	}
 	if !t.end(h.Grace) {
-		r.Stuck = os.Getpid()
-		return r
+		pid := os.Getpid()
+		if err := call(Result{Stuck: pid, Help: true}); err != nil || !t.helped(HelpBound) {
+			r.Stuck = pid
+			return r
+		}
 	}
 	r.OOM = oomKills() > kills
 	r.Exit, r.Signal = t.status.ExitStatus(), 0

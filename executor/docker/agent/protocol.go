@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// HelpBound is how long exec waits for somebody who may end what it may not: the
+// job's user may have started something as root.
+const HelpBound = 30 * time.Second
+
 // maxHeader bounds what exec reads before it knows what it reads. The kernel
 // takes less than this as an environment.
 const maxHeader = 8 << 20
@@ -31,6 +35,7 @@ type Result struct {
 	Signal int    `json:"signal,omitempty"`  // the shell was killed by it
 	Ended  bool   `json:"ended,omitempty"`   // the script was ended because its input ended
 	Stuck  int    `json:"stuck,omitempty"`   // pid of an agent that could not end all its processes
+	Help   bool   `json:"help,omitempty"`    // not the end: whoever may should end what descends from Stuck
 	Error  string `json:"error,omitempty"`   // the script was not run
 	NoFile bool   `json:"no_file,omitempty"` // because the shell is missing
 	OOM    bool   `json:"oom,omitempty"`     // meanwhile the kernel ended a process of the container for want of memory

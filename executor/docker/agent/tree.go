@@ -50,16 +50,20 @@ func follow(pid int) *tree {
 // whether nothing is left.
 func (t *tree) end(grace time.Duration) bool {
 	told := map[process]bool{}
-	return t.until(grace, func(p process) {
-		if !told[p] {
-			told[p] = true
-			p.signal(unix.SIGTERM)
-			p.signal(unix.SIGCONT) // a stopped one could not hear the first
+	return t.until(grace, func(p process) error {
+		if told[p] {
+			return nil
 		}
+		err := p.signal(unix.SIGTERM)
+		_ = p.signal(unix.SIGCONT) // a stopped one could not hear the first
+		told[p] = err == nil
+		return err
 	}) || t.until(KillBound, process.kill)
 }
 
-func (t *tree) until(bound time.Duration, act func(process)) bool {
+// until calls act for each process of the tree again and again, until none is
+// left (true), the time is over, or all that is left may not be signalled.
+func (t *tree) until(bound time.Duration, act func(process) error) bool {
 	over := time.After(bound)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		select {
@@ -67,8 +71,14 @@ func (t *tree) until(bound time.Duration, act func(process)) bool {
 			return true
 		default:
 		}
-		for _, p := range descendants(os.Getpid()) {
-			act(p)
+		denied, left := 0, descendants(os.Getpid())
+		for _, p := range left {
+			if errors.Is(act(p), unix.EPERM) {
+				denied++
+			}
+		}
+		if denied > 0 && denied == len(left) {
+			return false
 		}
 		select {
 		case <-t.all:
@@ -77,6 +87,16 @@ func (t *tree) until(bound time.Duration, act func(process)) bool {
 			return false
 		case <-time.After(pause):
 		}
+	}
+}
+
+// helped waits until nothing is left, for somebody else ends it.
+func (t *tree) helped(bound time.Duration) bool {
+	select {
+	case <-t.all:
+		return true
+	case <-time.After(bound):
+		return false
 	}
 }
 
@@ -96,7 +116,7 @@ func endBelow(args []string) error {
 			return nil
 		}
 		for _, p := range left {
-			p.kill()
+			_ = p.kill()
 		}
 	}
 	return errors.New("end: processes are left that cannot be killed")
@@ -165,26 +185,28 @@ func readProcess(pid int) (process, bool) {
 
 // signal sends sig to exactly the process that was seen, not to another one that
 // got its number meanwhile.
-func (p process) signal(sig unix.Signal) {
+func (p process) signal(sig unix.Signal) error {
 	fd, err := unix.PidfdOpen(p.pid, 0)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // an old kernel or a strict filter
+		return unix.Kill(p.pid, sig)
+	}
 	if err != nil {
-		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // an old kernel or a strict filter
-			_ = unix.Kill(p.pid, sig)
-		}
-		return
+		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if now, ok := readProcess(p.pid); ok && now.start == p.start {
-		_ = unix.PidfdSendSignal(fd, sig, nil, 0)
+	if now, ok := readProcess(p.pid); !ok || now.start != p.start {
+		return nil
 	}
+	return unix.PidfdSendSignal(fd, sig, nil, 0)
 }
 
 // kill sends SIGKILL to the process and to its whole group, which the kernel
 // ends at once with what it is just forking. A script begins a session of its
 // own, so no group of it holds anybody else.
-func (p process) kill() {
-	p.signal(unix.SIGKILL)
-	if own, err := unix.Getsid(0); err == nil && p.session != own && p.session > 1 && p.group > 1 {
+func (p process) kill() error {
+	err := p.signal(unix.SIGKILL)
+	if own, e := unix.Getsid(0); e == nil && p.session != own && p.session > 1 && p.group > 1 {
 		_ = unix.Kill(-p.group, unix.SIGKILL)
 	}
+	return err
 }

@@ -81,7 +81,7 @@ func TestASweepRemovesDeadJobsOfThisHostOnly(t *testing.T) {
 		t.Fatal(out)
 	}
 	var log safeBuffer
-	err := Sweep(t.Context(), d.Address, live.plan.Host, time.Minute, func(mark string) bool { return mark == live.plan.Mark }, &log)
+	err := Sweep(t.Context(), docker.Plan{Engine: d.Address, Host: live.plan.Host}, func(lease string) bool { return lease == live.plan.LeaseID }, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,9 +131,9 @@ func TestADaemonInTroubleIsAClearPassingFault(t *testing.T) {
 	clear("killed, prepare", (&Engine{plan: plan(t, d, nil)}).Prepare(ctx, io.Discard))
 	clear("killed, cleanup", e.Cleanup(ctx, io.Discard, io.Discard))
 	if err := d.Continue(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, d.Log())
 	}
-	if err := Sweep(ctx, d.Address, e.plan.Host, time.Minute, func(string) bool { return false }, io.Discard); err != nil {
+	if err := Sweep(ctx, docker.Plan{Engine: d.Address, Host: e.plan.Host}, func(string) bool { return false }, io.Discard); err != nil {
 		t.Error(err)
 	}
 	for _, name := range everything(t, d) {

@@ -133,19 +133,33 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 // A job's user may become root by sudo, and then its agent may not end it.
 func TestProcessesOfRootAreEndedToo(t *testing.T) {
 	d := dockertest.Start(t)
-	im := dockertest.Full()
-	im.Add("/usr/bin/rootsleep", "/bin/busybox")
-	rootsleep := im.Files["/usr/bin/rootsleep"]
-	rootsleep.Mode = 0o755 | os.ModeSetuid
-	im.Files["/usr/bin/rootsleep"] = rootsleep
+	im := dockertest.Full().WithFile("/bin/rootbox", dockertest.File{Mode: 0o755 | os.ModeSetuid, From: "/bin/busybox"}).
+		WithFile("/bin/su", dockertest.File{Link: "rootbox"}).
+		WithFile("/etc/passwd", dockertest.File{Mode: 0o644, Content: "root::0:0:root:/root:/bin/sh\nci:x:1000:1000::/home/ci:/bin/sh\n"})
 	d.Import(t, "sudo:latest", im.With("USER ci"))
-	if out, err := d.Docker(t, "run", "--rm", "sudo:latest", "rootsleep", "su", "-c", "id -u"); err != nil || strings.TrimSpace(out) != "0" {
-		t.Logf("no setuid in this image, cannot be tried: %v %q", err, out)
+	e, _ := prepared(t, d, func(p *docker.Plan) { p.Image.Name, p.Grace = "sudo:latest", 2*time.Second })
+	if out := must(t, e, "build_script", "su root -c 'id -ru'"); out != "0\n" {
+		t.Fatalf("this test's image does not make root: %q", out)
 	}
-	e, _ := prepared(t, d, func(p *docker.Plan) { p.Image.Name = "sudo:latest" })
-	began := time.Now()
-	_, err := script(t, e, "build_script", "rootsleep su -c 'trap \"\" TERM; echo root; sleep 1111' & sleep 1; echo done")
-	t.Logf("after %s: %v", time.Since(began), err)
+	asRoot := `su root -c 'trap "" TERM; echo begun; while :; do sleep 1111; done'`
+	out, err := script(t, e, "build_script", asRoot+" & sleep 1; exit 3")
+	if code(err) != 3 || !strings.Contains(out, "begun") {
+		t.Errorf("a script that leaves a process of root: %v %q", err, out)
+	}
+	if got := left(t, e, "after_script"); got != "0 left\n" {
+		t.Error(got)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var log safeBuffer
+	done := make(chan error, 1)
+	path := file(t, asRoot)
+	go func() { done <- runFile(ctx, e, "build_script", path, &log) }()
+	until(t, "begun", func() bool { return strings.Contains(log.String(), "begun") })
+	why := errors.New("cancelled by test")
+	cancel(why)
+	if err := <-done; !errors.Is(err, why) {
+		t.Errorf("cancelled: %v", err)
+	}
 	if got := left(t, e, "after_script"); got != "0 left\n" {
 		t.Error(got)
 	}

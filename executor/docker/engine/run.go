@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,15 +59,18 @@ func (e *Engine) Run(ctx context.Context, script executor.Script, env []string, 
 	}()
 	end := func() {
 		s.endInput()
-		_ = s.stream.Conn.SetReadDeadline(time.Now().Add(e.grace() + agent.KillBound + answerBound))
+		_ = s.stream.Conn.SetReadDeadline(time.Now().Add(e.grace() + agent.KillBound + agent.HelpBound + answerBound))
 	}
 	stop := context.AfterFunc(ctx, end)
 	defer stop()
-	control, copyErr := s.copyTo(out, end)
+	control, copyErr := s.copyTo(out, end, func(line []byte) {
+		if r, ok := result(line); ok && r.Help {
+			go e.help(ctx, a, place, r.Stuck)
+		}
+	})
 	r, ok := resultOf(control)
 	if !ok || r.Stuck != 0 {
-		//nolint:contextcheck // what ends processes must not end with the job
-		return e.force(ctx, a, place, r, script.SubStage)
+		return e.force(ctx, a, place, script.SubStage)
 	}
 	return e.outcome(ctx, a, script.SubStage, r, copyErr, out)
 }
@@ -150,17 +154,20 @@ func (e *Engine) notStarted(ctx context.Context, a *api, place, subStage string,
 	return fault.New(fault.Passing, "run", subStage, err, "It may have been ended with an earlier script, by its entrypoint, or with the Engine.")
 }
 
-// force ends what the agent could not end, or did not say that it had: as root
-// inside the container, and if that does not do, with the container.
-func (e *Engine) force(ctx context.Context, a *api, place string, r agent.Result, subStage string) error {
-	cause := context.Cause(ctx) // may be nil
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.timeout+agent.KillBound)
+// help ends, as root inside the container, what the agent may not signal. Whether
+// it succeeded the agent says.
+func (e *Engine) help(ctx context.Context, a *api, place string, pid int) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), agent.HelpBound)
 	defer cancel()
-	if r.Stuck != 0 {
-		if _, err := a.ask(after, place, "0:0", nil, "end", fmt.Sprint(r.Stuck)); err == nil {
-			return fault.New(fault.Internal, "run", subStage, errors.Join(errors.New("processes that belong to another user had to be killed"), cause), "")
-		}
-	}
+	_, _ = a.ask(ctx, place, "0:0", nil, "end", strconv.Itoa(pid))
+}
+
+// force ends a container whose agent could not end all processes, or did not say
+// that it had.
+func (e *Engine) force(ctx context.Context, a *api, place, subStage string) error {
+	cause := context.Cause(ctx) // may be nil
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*a.timeout)
+	defer cancel()
 	s, err := a.state(after, place)
 	if err != nil {
 		return fault.New(fault.Passing, "run", subStage, errors.Join(errors.New("the connection to the script was lost"), err, cause), fault.HelpOf(err))
@@ -176,5 +183,5 @@ func (e *Engine) force(ctx context.Context, a *api, place string, r agent.Result
 		_, err := a.ContainerKill(ctx, place, client.ContainerKillOptions{Signal: "SIGKILL"})
 		return err
 	})
-	return fault.New(fault.Passing, "run", subStage, errors.Join(errors.New("what runs the script gave no answer, so the container was killed"), err, cause), "")
+	return fault.New(fault.Passing, "run", subStage, errors.Join(errors.New("what runs the script gave no answer, or could not end it, so the container was killed"), err, cause), "")
 }

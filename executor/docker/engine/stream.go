@@ -59,11 +59,12 @@ func (s *session) endInput() { _ = s.stream.CloseWrite() }
 
 func (s *session) close() { s.stream.Close() }
 
-// copyTo passes standard output on to out and returns standard error when the
-// stream ends. After out failed it reads on, so that the process can end; the
-// first failure is returned.
-func (s *session) copyTo(out io.Writer, failed func()) (control []byte, err error) {
-	words := words{}
+// copyTo passes standard output on to out until the stream ends, and returns
+// what the process said on standard error; line is called for each line of it
+// at once. After out failed it reads on, so that the process can end; the first
+// failure is returned.
+func (s *session) copyTo(out io.Writer, failed func(), line func([]byte)) (control []byte, err error) {
+	words := words{line: line}
 	err = demultiplex(s.stream.Reader, out, &words, failed)
 	return words.kept, err
 }
@@ -105,10 +106,22 @@ func demultiplex(from io.Reader, stdout, stderr io.Writer, failed func()) error 
 }
 
 // words keeps the beginning of what the agent says for itself.
-type words struct{ kept []byte }
+type words struct {
+	kept []byte
+	told int // so much of kept was given to line
+	line func([]byte)
+}
 
 func (w *words) Write(p []byte) (int, error) {
 	w.kept = append(w.kept, p[:min(len(p), maxControl-len(w.kept))]...)
+	for w.line != nil {
+		i := bytes.IndexByte(w.kept[w.told:], '\n')
+		if i < 0 {
+			break
+		}
+		w.line(w.kept[w.told : w.told+i])
+		w.told += i + 1
+	}
 	return len(p), nil
 }
 
@@ -121,8 +134,12 @@ func (e *logError) Unwrap() error { return e.err }
 // resultOf is the last line that the agent wrote.
 func resultOf(control []byte) (agent.Result, bool) {
 	lines := bytes.Split(bytes.TrimSpace(control), []byte("\n"))
+	return result(lines[len(lines)-1])
+}
+
+func result(line []byte) (agent.Result, bool) {
 	var r agent.Result
-	d := json.NewDecoder(bytes.NewReader(lines[len(lines)-1]))
+	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r); err != nil {
 		return agent.Result{}, false
@@ -144,7 +161,7 @@ func (a *api) ask(ctx context.Context, container, user string, input []byte, arg
 		return nil, err
 	}
 	var out bytes.Buffer
-	complaint, err := s.copyTo(&out, func() {})
+	complaint, err := s.copyTo(&out, func() {}, nil)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

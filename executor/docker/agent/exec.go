@@ -111,7 +111,7 @@ func start(h Header, script *os.File) (pid int, err error) {
 		return 0, fmt.Errorf("shell %q: only bash and sh are known", h.Shell)
 	}
 	env := environ(os.Environ(), initEnviron(), h)
-	shell, err := lookPath(h.Shell, valueOf(env, "PATH"))
+	shell, err := lookPath(h.Shell, pathOf(env))
 	if err != nil {
 		return 0, err
 	}
@@ -139,11 +139,11 @@ func start(h Header, script *os.File) (pid int, err error) {
 // entrypoint exported before it started idle, and what the caller adds.
 func environ(own, entrypoint []string, h Header) []string {
 	env := lastWins(append(append(append([]string{}, own...), entrypoint...), h.Env...))
-	if valueOf(env, "PATH") == "" {
+	if pathOf(env) == "" {
 		env = lastWins(append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
 	}
 	if h.Helper {
-		env = lastWins(append(env, "PATH="+bridged(valueOf(env, "PATH"))))
+		env = lastWins(append(env, "PATH="+bridged(pathOf(env))))
 	}
 	return env
 }
@@ -179,14 +179,15 @@ func initEnviron() []string {
 	return env
 }
 
-func valueOf(env []string, name string) string {
-	value := ""
+// pathOf is the value of PATH.
+func pathOf(env []string) string {
+	path := ""
 	for _, kv := range env {
-		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
-			value = v
+		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
+			path = v
 		}
 	}
-	return value
+	return path
 }
 
 // lastWins leaves the last value of each name, in the first one's place.

@@ -16,7 +16,7 @@ import (
 const (
 	// BlockArg asks hold for blocked metadata services.
 	BlockArg = "block"
-	// OpenArg, followed by directories, asks hold to let every user write there.
+	// OpenArg followed by directories, asks hold to let every user write there.
 	OpenArg = "open="
 )
 

@@ -30,7 +30,7 @@ func metadataNetworks() []netip.Prefix {
 // either.
 func block() error {
 	for _, n := range metadataNetworks() {
-		if err := prohibit(n); err != nil && !(n.Addr().Is6() && noIPv6(err)) {
+		if err := prohibit(n); err != nil && (n.Addr().Is4() || !noIPv6(err)) {
 			return fmt.Errorf("block %s: %w", n, err)
 		}
 	}
@@ -101,7 +101,7 @@ func prohibit(n netip.Prefix) error {
 		return errors.New("the kernel's answer is no acknowledgement")
 	}
 	if code := int32(binary.NativeEndian.Uint32(answer[unix.NLMSG_HDRLEN:])); code != 0 { //nolint:gosec // a negative errno
-		return unix.Errno(-code)
+		return unix.Errno(-code) //nolint:gosec // an errno
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func routeRequest(n netip.Prefix) []byte {
 	if n.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	body := []byte{family, byte(n.Bits()), 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, unix.RTN_PROHIBIT, 0, 0, 0, 0}
+	body := []byte{family, uint8(n.Bits()), 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, unix.RTN_PROHIBIT, 0, 0, 0, 0} //nolint:gosec // at most 128
 	body = attribute(body, unix.RTA_DST, addr)
 	if n.Addr().Is6() {
 		// The best metric, so that no other route comes first. For IPv4 it is 0,

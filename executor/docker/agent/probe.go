@@ -27,7 +27,7 @@ func probe(in io.Reader, out io.Writer) error {
 	}
 	names := h.Env
 	h.Env = nil
-	path := valueOf(environ(os.Environ(), initEnviron(), h), "PATH")
+	path := pathOf(environ(os.Environ(), initEnviron(), h))
 	found := Found{UID: os.Getuid()}
 	for _, name := range names {
 		if _, err := lookPath(name, path); err != nil {

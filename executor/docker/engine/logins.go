@@ -22,6 +22,9 @@ type logins map[string]registry.AuthConfig
 // String keeps credentials out of a careless print.
 func (l logins) String() string { return fmt.Sprintf("[%d logins, redacted]", len(l)) }
 
+// GoString likewise.
+func (l logins) GoString() string { return l.String() }
+
 const (
 	maxPayload   = 64 << 20
 	authVariable = "DOCKER_AUTH_CONFIG"
@@ -34,6 +37,12 @@ type payload struct {
 	logins  logins // GitLab's own for its registries, and those of DOCKER_AUTH_CONFIG, which win
 	uploads bool   // the job has a cache or artifacts
 }
+
+// String keeps the logins out of a careless print.
+func (p payload) String() string { return p.logins.String() }
+
+// GoString likewise.
+func (p payload) GoString() string { return p.String() }
 
 func readPayload(path string) (payload, error) {
 	got := payload{logins: logins{}}

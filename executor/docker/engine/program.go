@@ -175,7 +175,7 @@ func (i agentImage) load(ctx context.Context, a *api) error {
 	return a.call(ctx, "load image "+i.ref(), func(ctx context.Context) error {
 		r, w := io.Pipe()
 		go func() { _ = w.CloseWithError(i.archive(w)) }()
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		answer, err := a.ImageLoad(ctx, r, client.ImageLoadWithQuiet(true))
 		if err != nil {
 			return err

@@ -169,7 +169,7 @@ func follow(r io.Reader) (digest string, err error) {
 // pullFault says of a failed pull whether another try may help.
 func pullFault(name string, err error, login bool) error {
 	text := err.Error()
-	for _, s := range []string{"manifest unknown", "not found", "does not exist", "access denied", "unauthorized", "authentication required", "denied:", "no matching manifest", "invalid reference"} {
+	for _, s := range []string{"manifest unknown", "not found", "does not exist", "access denied", "unauthorized", "authentication required", "no basic auth credentials", "denied:", "no matching manifest", "invalid reference"} {
 		if strings.Contains(text, s) {
 			help := "See that the image exists and that the job's user may read it; "
 			if login {
@@ -189,7 +189,7 @@ func unmasked(err error, secret string) error {
 	if err == nil || secret == "" || !strings.Contains(err.Error(), secret) {
 		return err
 	}
-	return fault.New(fault.ClassOf(err), "pull image", "", errors.New(strings.ReplaceAll(err.Error(), secret, "[redacted]")), "")
+	return fault.New(fault.ClassOf(err), "pull image", "", errors.New(strings.ReplaceAll(err.Error(), secret, "[redacted]")), fault.HelpOf(err))
 }
 
 // say prints one line of EnvRole's own into the job's log.

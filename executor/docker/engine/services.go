@@ -132,7 +132,7 @@ func (e *Engine) await(ctx context.Context, a *api, i int, im image, addr netip.
 		select {
 		case r := <-over.Result:
 			end(fmt.Errorf("%w with exit code %d", died, r.StatusCode))
-		case <-over.Error:
+		case <-over.Error: //nolint:errcheck // then only the answer counts
 		case <-watched.Done():
 		}
 	}()

@@ -4,12 +4,17 @@ package main
 import (
 	"os"
 
+	"envrole/executor/docker/agent"
 	"envrole/internal/stage"
 	"envrole/internal/stage/run"
 	"envrole/internal/vend"
 )
 
 func main() {
+	// In a container this program is the docker base's agent.
+	if code, mine := agent.Main(os.Args); mine {
+		os.Exit(code)
+	}
 	// A job's credential_process is this program, as the job's user.
 	if code, mine := vend.ClientMain(os.Args, os.Stdout, os.Stderr); mine {
 		os.Exit(code)

@@ -28,7 +28,9 @@ func TestJobsThatReachTheirHostGetNoRole(t *testing.T) {
 	}{
 		{values{}, ""},
 		{values{keyMetadata: MetadataAllow}, ""}, // said at load
-		{values{keyCapAdd: []string{"SYS_NICE", "net_raw"}}, ""},
+		{values{keyCapAdd: []string{"SYS_NICE"}}, ""},
+		{values{keyCapAdd: []string{"net_raw"}}, "cap_add"},
+		{values{keyCapAdd: []string{"net_raw"}, keyMetadata: MetadataAllow}, ""},
 		{values{keyVolumes: []string{"/srv/cache:/x", "data:/data", "/scratch", "/etc/ssl/certs:/etc/ssl/certs:ro", "/usr/share/ca:/ca:ro"}}, ""},
 		{values{keyPriv: true}, "privileged"},
 		{values{keyCapAdd: []string{"ALL"}}, "cap_add"},

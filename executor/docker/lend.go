@@ -29,7 +29,9 @@ func risks(v schema.Values, authority []string) []risk {
 		out = append(out, risk{keyPriv, "jobs can do whatever root can on this host"})
 	}
 	for _, s := range v.Texts(keyCapAdd) {
-		if !slices.Contains(harmlessCapabilities(), capability(s)) {
+		// With NET_RAW a job writes its own packets, past every route.
+		raw := capability(s) == "NET_RAW" && v.Text(keyMetadata) == MetadataBlock
+		if raw || !slices.Contains(harmlessCapabilities(), capability(s)) {
 			out = append(out, risk{keyCapAdd, s + " can lead a job out of its container, or around what keeps it from the metadata service"})
 		}
 	}

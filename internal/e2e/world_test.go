@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"envrole/internal/dockertest"
 	"envrole/internal/fakeaws"
 	"envrole/internal/fakegitlab"
 	"envrole/internal/fakerunner"
@@ -44,12 +45,13 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		build := exec.Command("go", "build", "-tags", "crashpoints", "-o", dir+"/", "envrole/cmd/...")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as `make build` does
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build the stage binaries: %v\n%s", err, out)
 			return 1
 		}
 		binaries = dir
-		return m.Run()
+		return dockertest.Main(m)
 	}())
 }
 

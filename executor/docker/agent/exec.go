@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,11 +57,7 @@ func run(in io.Reader, call func(Result) error) Result {
 		return Result{Error: err.Error(), NoFile: errors.Is(err, errNotFound)}
 	}
 	t := follow(pid)
-	gone := make(chan struct{})
-	go func() {
-		_, _ = io.Copy(io.Discard, in)
-		close(gone)
-	}()
+	gone := clientGone(in, h.Silence)
 	r := Result{}
 	select {
 	case <-t.main:
@@ -80,6 +77,40 @@ func run(in io.Reader, call func(Result) error) Result {
 		r.Exit, r.Signal = 0, int(t.status.Signal())
 	}
 	return r
+}
+
+// clientGone is closed when in ends, or nothing came from it for silence: an
+// Engine that was killed closes nothing.
+func clientGone(in io.Reader, silence time.Duration) <-chan struct{} {
+	gone, beats := make(chan struct{}), make(chan struct{})
+	go func() {
+		buf := make([]byte, 64)
+		for {
+			if _, err := in.Read(buf); err != nil {
+				close(beats)
+				return
+			}
+			beats <- struct{}{}
+		}
+	}()
+	go func() {
+		defer close(gone)
+		for {
+			var over <-chan time.Time
+			if silence > 0 {
+				over = time.After(silence)
+			}
+			select {
+			case _, ok := <-beats:
+				if !ok {
+					return
+				}
+			case <-over:
+				return
+			}
+		}
+	}()
+	return gone
 }
 
 // readScript takes the script into memory that nothing can change any more and

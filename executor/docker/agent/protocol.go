@@ -18,14 +18,17 @@ const HelpBound = 30 * time.Second
 const maxHeader = 8 << 20
 
 // Header is what exec must know of a script. It and the script follow each other
-// on standard input, which then stays open for as long as the script may run.
+// on standard input. What comes after them only says that the client is still
+// there: when it ends, or nothing comes for Silence, the script is ended.
 type Header struct {
-	Shell  string        `json:"shell"`            // "bash" or "sh", looked for in PATH
-	Env    []string      `json:"env,omitempty"`    // "K=v", added to that of the container
-	Umask  *int          `json:"umask,omitempty"`  // nil keeps the container's
-	Grace  time.Duration `json:"grace"`            // from SIGTERM to SIGKILL
-	Script int64         `json:"script"`           // length in bytes
-	Helper bool          `json:"helper,omitempty"` // PATH gets the shim directory if gitlab-runner is missing
+	Shell string        `json:"shell"`           // "bash" or "sh", looked for in PATH
+	Env   []string      `json:"env,omitempty"`   // "K=v", added to that of the container
+	Umask *int          `json:"umask,omitempty"` // nil keeps the container's
+	Grace time.Duration `json:"grace"`           // from SIGTERM to SIGKILL
+	// Silence is how long it may be before something comes again.
+	Silence time.Duration `json:"silence,omitempty"` // 0: only the end of input counts
+	Script  int64         `json:"script"`            // length in bytes
+	Helper  bool          `json:"helper,omitempty"`  // PATH gets the shim directory if gitlab-runner is missing
 }
 
 // Result is how a script ended, one line of JSON on the agent's standard error.

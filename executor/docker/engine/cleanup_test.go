@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -119,15 +121,17 @@ func TestADaemonInTroubleIsAClearPassingFault(t *testing.T) {
 	}
 	must(t, e, "build_script", "echo lives")
 	// Killed in the middle of a script.
+	e.beat = 200 * time.Millisecond
 	var out safeBuffer
 	done := make(chan error, 1)
-	path := file(t, "echo begun; sleep 1111")
+	path := file(t, "echo begun; setsid sleep 778899 & setsid sleep 778899")
 	go func() { done <- runFile(ctx, e, "build_script", path, &out) }()
 	until(t, "begun", func() bool { return strings.Contains(out.String(), "begun") })
 	if err := d.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	clear("killed, script", <-done)
+	until(t, "the script's processes have ended, with nobody to ask", func() bool { return !runs(t, "778899") })
 	clear("killed, prepare", (&Engine{plan: plan(t, d, nil)}).Prepare(ctx, io.Discard))
 	clear("killed, cleanup", e.Cleanup(ctx, io.Discard, io.Discard))
 	if err := d.Continue(); err != nil {
@@ -173,4 +177,19 @@ func TestTwentyJobsAtOnce(t *testing.T) {
 			t.Errorf("left: %s", name)
 		}
 	}
+}
+
+// runs says whether a process of this host has the argument.
+func runs(t *testing.T, argument string) bool {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), "\x00"+argument) {
+			return true
+		}
+	}
+	return false
 }

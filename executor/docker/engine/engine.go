@@ -23,7 +23,15 @@ import (
 // Engine is the executor of one job in containers.
 type Engine struct {
 	plan docker.Plan
+	beat time.Duration // between two signs of life to the agent; 0 is heartbeat
 }
+
+const (
+	heartbeat = 20 * time.Second
+	// silentBeats is how many signs of life may be missing before a script is
+	// ended: an Engine that is stopped for a moment must not end jobs.
+	silentBeats = 15
+)
 
 var _ executor.Executor = (*Engine)(nil)
 

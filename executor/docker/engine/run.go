@@ -47,15 +47,21 @@ func (e *Engine) Run(ctx context.Context, script executor.Script, env []string, 
 		return e.notStarted(ctx, a, place, script.SubStage, err)
 	}
 	defer s.close()
+	beat := orElse(e.beat, heartbeat)
 	header := agent.Header{
-		Shell: e.shell(), Env: append(e.passed(os.Environ()), env...), Umask: umask,
+		Silence: silentBeats * beat,
+		Shell:   e.shell(), Env: append(e.passed(os.Environ()), env...), Umask: umask,
 		Grace: e.grace(), Script: info.Size(), Helper: true,
 	}
+	over := make(chan struct{})
+	defer close(over)
 	go func() { // the agent's first words may come before it has read all
 		if agent.WriteHeader(s.stream.Conn, header) != nil {
 			return // reading from the agent says what it is
 		}
-		_, _ = io.Copy(s.stream.Conn, io.LimitReader(f, info.Size()))
+		if _, err := io.Copy(s.stream.Conn, io.LimitReader(f, info.Size())); err == nil {
+			s.live(over, beat)
+		}
 	}()
 	end := func() {
 		s.endInput()
@@ -157,9 +163,7 @@ func (e *Engine) notStarted(ctx context.Context, a *api, place, subStage string,
 // help ends, as root inside the container, what the agent may not signal. Whether
 // it succeeded the agent says.
 func (e *Engine) help(ctx context.Context, a *api, place string, pid int) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), agent.HelpBound)
-	defer cancel()
-	_, _ = a.ask(ctx, place, "0:0", nil, "end", strconv.Itoa(pid))
+	_, _ = a.ask(context.WithoutCancel(ctx), agent.HelpBound, place, "0:0", nil, "end", strconv.Itoa(pid))
 }
 
 // force ends a container whose agent could not end all processes, or did not say

@@ -122,10 +122,8 @@ func (e *Engine) await(ctx context.Context, a *api, i int, im image, addr netip.
 	for _, port := range im.ports {
 		args = append(args, net.JoinHostPort(addr.String(), port))
 	}
-	bounded, cancel := context.WithTimeoutCause(ctx, e.plan.ServiceWait+a.timeout, errors.New("the Engine did not say in time whether it answers"))
-	defer cancel()
 	died := errors.New("it has ended")
-	watched, end := context.WithCancelCause(bounded)
+	watched, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	go func() {
 		over := a.ContainerWait(watched, name, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
@@ -136,7 +134,7 @@ func (e *Engine) await(ctx context.Context, a *api, i int, im image, addr netip.
 		case <-watched.Done():
 		}
 	}()
-	_, err := a.ask(watched, e.holder(0), "", nil, args...)
+	_, err := a.ask(watched, e.plan.ServiceWait+a.timeout, e.holder(0), "", nil, args...)
 	if err == nil || ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/moby/moby/client"
 
@@ -56,6 +57,22 @@ func (a *api) open(ctx context.Context, container, user string, command ...strin
 
 // endInput tells the process that nothing more comes: the agent ends its script.
 func (s *session) endInput() { _ = s.stream.CloseWrite() }
+
+// live gives signs of life to the agent until over is closed or the input ends.
+func (s *session) live(over <-chan struct{}, beat time.Duration) {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-over:
+			return
+		case <-tick.C:
+			if _, err := s.stream.Conn.Write([]byte{'\n'}); err != nil {
+				return
+			}
+		}
+	}
+}
 
 func (s *session) close() { s.stream.Close() }
 
@@ -148,8 +165,11 @@ func result(line []byte) (agent.Result, bool) {
 }
 
 // ask runs the agent in a container with a short input, to its end, and gives
-// what it says. The error holds what it complained of.
-func (a *api) ask(ctx context.Context, container, user string, input []byte, args ...string) ([]byte, error) {
+// what it says. The error holds what it complained of. bound is how long it may
+// take.
+func (a *api) ask(ctx context.Context, bound time.Duration, container, user string, input []byte, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("the Engine at %s did not give an answer within %s", a.address, bound))
+	defer cancel()
 	s, err := a.open(ctx, container, user, append([]string{agent.Path, agent.Flag}, args...)...)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,8 @@ type Containers struct {
 	// Variables are all of the job's, in the payload's order, duplicates
 	// included: of two with one key the later counts.
 	Variables []ContainerVariable
+	// Transfers says that the job has a cache or artifacts, its own or others'.
+	Transfers bool
 	// Unsupported names the keywords that were given and that no base of
 	// EnvRole knows or can honour, as "image:ports".
 	Unsupported []string
@@ -67,6 +69,9 @@ func ReadContainers(path string) (*Containers, error) {
 
 func containers(r *reader, top map[string]strictjson.Value) *Containers {
 	c := &Containers{Variables: r.containerVariables(top, "variables")}
+	for _, key := range []string{"cache", "artifacts", "dependencies"} {
+		c.Transfers = c.Transfers || len(r.array(top, key)) > 0
+	}
 	u := &unsupported{redacted: r.redacted}
 	if v := r.object(top, "image"); v != nil {
 		c.Image = r.image(v, "image", u)

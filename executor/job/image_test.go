@@ -63,6 +63,17 @@ func TestPayloadsOfRunnersWithoutContainersAreReadToo(t *testing.T) {
 	}
 }
 
+func TestCacheAndArtifactsAreSeen(t *testing.T) {
+	for members, want := range map[string]bool{
+		"": false, `"cache":null,"artifacts":[],"dependencies":[]`: false,
+		`"cache":[{"key":"k"}]`: true, `"artifacts":[{"paths":["x"]}]`: true, `"dependencies":[{"id":1}]`: true,
+	} {
+		if c, err := containersOf(t, members); err != nil || c.Transfers != want {
+			t.Errorf("%s: %v, %t", members, err, c.Transfers)
+		}
+	}
+}
+
 func TestKeywordsThatNothingHonoursAreRefusedByName(t *testing.T) {
 	for _, c := range []struct{ members, want string }{
 		{`"image":{"name":"a","ports":[{"number":80}]}`, "image:ports"},
@@ -112,7 +123,7 @@ func TestRegistryCredentialsAreReadApart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "response.json")
 	text := `{"id":1,"token":"` + fuzzToken + `",
 		"variables":[{"key":"DOCKER_AUTH_CONFIG","value":"{\"auths\":{\"old.example.com\":{\"auth\":\"b2xkOm9sZA==\"}}}"},
-			{"key":"DOCKER_AUTH_CONFIG","value":"{\"credHelpers\":{\"x\":\"evil\"},\"auths\":{\"a.example.com\":{\"auth\":\"bWU6aHVudGVyMg==\"},\"b.example.com\":{\"auth\":\"!\"},\"c.example.com\":{\"username\":\"u\",\"password\":\"pw-c\"},\"d.example.com\":{}}}"}],
+			{"key":"DOCKER_AUTH_CONFIG","value":"{\"credHelpers\":{\"x\":\"evil\"},\"auths\":{\"a.example.com\":{\"auth\":\"bWU6aHVudGVyMg==\"},\"b.example.com\":{\"auth\":\"!\"},\"c.example.com\":{\"username\":\"u\",\"password\":\"pw-c\"},\"d.example.com\":{},\"e.example.com\":{\"identitytoken\":\"id-e\"}}}"}],
 		"credentials":[{"type":"registry","url":"registry.example.com:5005","username":"gitlab-ci-token","password":"` + fuzzToken + `"},{"type":"other","url":"x","password":"y"}]}`
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -123,9 +134,9 @@ func TestRegistryCredentialsAreReadApart(t *testing.T) {
 	}
 	var got []string
 	for _, c := range creds {
-		got = append(got, c.URL+" "+c.Username+" "+c.Password.Reveal())
+		got = append(got, c.URL+" "+c.Username+" "+c.Password.Reveal()+c.IdentityToken.Reveal())
 	}
-	want := []string{"a.example.com me hunter2", "c.example.com u pw-c", "registry.example.com:5005 gitlab-ci-token " + fuzzToken}
+	want := []string{"a.example.com me hunter2", "c.example.com u pw-c", "e.example.com  id-e", "registry.example.com:5005 gitlab-ci-token " + fuzzToken}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -19,6 +19,8 @@ type RegistryCredential struct {
 	URL      string // as it was given: "registry.example.com:5005", "https://index.docker.io/v1/"
 	Username string
 	Password seal.Secret
+	// IdentityToken stands in for a password, where a registry gave one.
+	IdentityToken seal.Secret
 }
 
 // authVariable is the variable in which authors give credentials for
@@ -47,7 +49,7 @@ func ReadRegistryCredentials(path string) (creds []RegistryCredential, notes []s
 			break
 		}
 		if r.text(o, "type") == "registry" {
-			creds = append(creds, RegistryCredential{r.text(o, "url"), r.text(o, "username"), seal.NewSecret(r.rawText(o, "password"))})
+			creds = append(creds, RegistryCredential{URL: r.text(o, "url"), Username: r.text(o, "username"), Password: seal.NewSecret(r.rawText(o, "password"))})
 		}
 	}
 	if r.err != nil {
@@ -86,11 +88,12 @@ func authConfig(text string) (creds []RegistryCredential, notes []string) {
 			}
 			user, password = name, strings.TrimRight(pass, "\x00")
 		}
-		if user == "" || password == "" {
+		identity := r.rawText(o, "identitytoken")
+		if (user == "" || password == "") && identity == "" {
 			note("%s has no user and password: not used", Quote(url))
 			continue
 		}
-		creds = append(creds, RegistryCredential{url, user, seal.NewSecret(password)})
+		creds = append(creds, RegistryCredential{URL: url, Username: user, Password: seal.NewSecret(password), IdentityToken: seal.NewSecret(identity)})
 	}
 	if r.err != nil {
 		note("%v", r.err)

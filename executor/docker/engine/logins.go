@@ -1,17 +1,14 @@
 package engine
 
 import (
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/registry"
 
-	"envrole/roles/fault"
+	"envrole/executor/job"
 )
 
 // logins are the registry credentials of a job by where they count: a registry,
@@ -25,17 +22,14 @@ func (l logins) String() string { return fmt.Sprintf("[%d logins, redacted]", le
 // GoString likewise.
 func (l logins) GoString() string { return l.String() }
 
-const (
-	maxPayload   = 64 << 20
-	authVariable = "DOCKER_AUTH_CONFIG"
-	hub          = "docker.io"
-)
+const hub = "docker.io"
 
 // payload is what Prepare needs of the job's payload. It is read before any code
 // of the job runs.
 type payload struct {
-	logins  logins // GitLab's own for its registries, and those of DOCKER_AUTH_CONFIG, which win
-	uploads bool   // the job has a cache or artifacts
+	logins  logins   // GitLab's own for its registries, and those of DOCKER_AUTH_CONFIG, which win
+	uploads bool     // the job has a cache or artifacts
+	notes   []string // what of DOCKER_AUTH_CONFIG is not used
 }
 
 // String keeps the logins out of a careless print.
@@ -49,55 +43,21 @@ func readPayload(path string) (payload, error) {
 	if path == "" {
 		return got, nil
 	}
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxPayload {
-		err = errors.New("it is too large")
-	}
-	var raw []byte
-	if err == nil {
-		raw, err = os.ReadFile(path)
-	}
+	wanted, err := job.ReadContainers(path)
 	if err != nil {
-		return got, fault.New(fault.Internal, "read", "the job's payload", err, "")
+		return got, err
 	}
-	var fields struct {
-		Credentials                    []struct{ Type, URL, Username, Password string }
-		Variables                      []struct{ Key, Value string }
-		Cache, Artifacts, Dependencies []json.RawMessage
+	credentials, notes, err := job.ReadRegistryCredentials(path)
+	if err != nil {
+		return got, err
 	}
-	if json.Unmarshal(raw, &fields) != nil { // the cause may quote
-		return got, fault.New(fault.Internal, "read", "the job's payload", errors.New("it is not the JSON that the runner writes"), "")
-	}
-	got.uploads = len(fields.Cache)+len(fields.Artifacts)+len(fields.Dependencies) > 0
-	for _, c := range fields.Credentials {
-		if c.Type == "registry" && c.Password != "" {
-			got.logins[scope(c.URL)] = registry.AuthConfig{Username: c.Username, Password: c.Password, ServerAddress: c.URL}
-		}
-	}
-	for _, v := range fields.Variables {
-		if v.Key == authVariable {
-			got.logins.add(v.Value)
+	got.uploads, got.notes = wanted.Transfers, notes
+	for _, c := range slices.Backward(credentials) { // the first counts
+		got.logins[scope(c.URL)] = registry.AuthConfig{
+			Username: c.Username, Password: c.Password.Reveal(), IdentityToken: c.IdentityToken.Reveal(), ServerAddress: c.URL,
 		}
 	}
 	return got, nil
-}
-
-// add takes the logins of a Docker configuration file. One that cannot be read
-// is the author's own affair: the pull says what is missing.
-func (l logins) add(config string) {
-	var file struct {
-		Auths map[string]struct{ Auth, Username, Password, IdentityToken string }
-	}
-	if json.Unmarshal([]byte(config), &file) != nil {
-		return
-	}
-	for where, a := range file.Auths {
-		login := registry.AuthConfig{Username: a.Username, Password: a.Password, IdentityToken: a.IdentityToken, ServerAddress: where}
-		if plain, err := base64.StdEncoding.DecodeString(a.Auth); err == nil && a.Auth != "" {
-			login.Username, login.Password, _ = strings.Cut(strings.TrimRight(string(plain), "\x00"), ":")
-		}
-		l[scope(where)] = login
-	}
 }
 
 // scope is the registry and path that a login is for, as image names have it.

@@ -39,6 +39,9 @@ func (e *Engine) Prepare(ctx context.Context, log io.Writer) error {
 	if err != nil {
 		return err
 	}
+	for _, note := range payload.notes {
+		say(log, "%s", note)
+	}
 	var agentID string
 	images := images{services: make([]image, len(e.plan.Services))}
 	err = together(ctx,

@@ -13,8 +13,15 @@ import (
 	"envrole/roles/settings/schema"
 )
 
+// maxServices bounds what one job can start beside itself. Nobody needs as many;
+// each is a container or two with a process.
+const maxServices = 50
+
 // services makes the plan's services. notes are for the job's log.
 func (m *maker) services(wanted []job.Image) (out []Container, notes []string, err error) {
+	if len(wanted) > maxServices {
+		return nil, nil, refuse("services", fmt.Errorf("%d are more than %d", len(wanted), maxServices), "")
+	}
 	taken := map[string]bool{}
 	for i, want := range wanted {
 		at := fmt.Sprintf("services[%d]", i)

@@ -43,6 +43,14 @@ func TestANameIsTheFirstServicesThatHasIt(t *testing.T) {
 	}
 }
 
+func TestTheNumberOfServicesIsBounded(t *testing.T) {
+	service := `{"name":"redis"}`
+	_, _, err := planOf(t, `"image":{"name":"a"},"services":[`+strings.Repeat(service+",", maxServices)+service+`]`, values{})
+	if err == nil || fault.ClassOf(err) != fault.Refused {
+		t.Error(err)
+	}
+}
+
 func TestAliasesAreHostNames(t *testing.T) {
 	for _, alias := range []string{"a/b", "a;b", "-a", "a-", "a..b", "ä", strings.Repeat("a", 64), "$(id)", "a:b", "a\\u0000b"} {
 		_, _, err := planOf(t, `"image":{"name":"a"},"services":[{"name":"redis","alias":"`+alias+`"}]`, values{})

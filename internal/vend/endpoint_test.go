@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-func given() Credentials {
+func lent() Credentials {
 	return Credentials{
 		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: "the-secret-key", SessionToken: "the-session-token",
 		Expiration: time.Date(2026, 11, 22, 20, 0, 0, 7, time.FixedZone("CET", 3600)), AccountID: "111122223333",
 	}
 }
 
-func always(context.Context) (Credentials, error) { return given(), nil }
+func always(context.Context) (Credentials, error) { return lent(), nil }
 
 func endpoint(t testing.TB, p Provider) (e *Endpoint, uri, token string) {
 	t.Helper()

@@ -60,7 +60,7 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 
 func (d *delivery) source(ctx context.Context, session handover.Session) *source {
 	return &source{
-		ctx: ctx, ledger: d.ledger, handed: d.handed, session: session,
+		ctx: ctx, watch: d.ledger.Watch(d.handed.LeaseID), session: session,
 		learn: d.learn, say: d.log.say, wake: make(chan struct{}, 1),
 		helper: func(ctx context.Context) error { return runHelper(ctx, d.call.ConfigFile, d.base) },
 		reopen: func() (handover.State, error) { return stage.OpenState(d.ledger, d.handed) },

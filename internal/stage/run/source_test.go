@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,7 +65,7 @@ func newBench(t *testing.T, life time.Duration) *bench {
 	}
 	b.set(t, func(le *lease.Lease) { le.State = lease.Lent })
 	b.source = &source{
-		ctx: t.Context(), ledger: ledger, handed: stage.Handed{LeaseID: b.id}, session: b.sealed, wake: make(chan struct{}, 1),
+		ctx: t.Context(), watch: ledger.Watch(b.id), session: b.sealed, wake: make(chan struct{}, 1),
 		now: func() handover.Instant { return handover.Now(uptime) },
 		helper: func(context.Context) error {
 			if err := b.answer(b.asked.Add(1)); err != nil {
@@ -251,10 +252,11 @@ func TestNothingIsServedForALeaseThatEnds(t *testing.T) {
 		"without a runner": func(t *testing.T, b *bench) {
 			h := b.ledger.Host()
 			h.Gone = func(pid int, _ uint64) bool { return pid == 4711 }
-			var err error
-			if b.source.ledger, err = lease.OpenOn(b.ledger.Dir(), h); err != nil {
+			ledger, err := lease.OpenOn(b.ledger.Dir(), h)
+			if err != nil {
 				t.Fatal(err)
 			}
+			b.watch = ledger.Watch(b.id)
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -270,6 +272,31 @@ func TestNothingIsServedForALeaseThatEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Too many open files, a disk that does not answer: nothing is known for now, so
+// nothing is given, and a tool may ask again.
+func TestALeaseThatCannotBeReadForNowIsNoRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 48*time.Hour)
+		record, aside := filepath.Join(b.ledger.Dir(), "leases", b.id+".json"), filepath.Join(b.ledger.Dir(), "aside")
+		for _, err := range []error{os.Rename(record, aside), os.Mkdir(record, 0o700)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := b.provide(t.Context()); err == nil || errors.Is(err, vend.ErrRefused) {
+			t.Errorf("a directory in its place: %v", err)
+		}
+		for _, err := range []error{os.Remove(record), os.Rename(aside, record)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := b.provide(t.Context()); err != nil {
+			t.Errorf("all is well again: %v", err)
+		}
+	})
 }
 
 // A renewal that the filter cannot learn is not given to the job.

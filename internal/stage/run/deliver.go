@@ -9,6 +9,7 @@ import (
 	"envrole/executor"
 	"envrole/executor/mask"
 	"envrole/internal/handover"
+	"envrole/internal/renewal"
 	"envrole/internal/stage"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
@@ -62,7 +63,9 @@ func (d *delivery) source(ctx context.Context, session handover.Session) *source
 	return &source{
 		ctx: ctx, watch: d.ledger.Watch(d.handed.LeaseID), session: session,
 		learn: d.learn, say: d.log.say, wake: make(chan struct{}, 1),
-		helper: func(ctx context.Context) error { return runHelper(ctx, d.call.ConfigFile, d.base) },
+		helper: func(ctx context.Context, failures int) error {
+			return runHelper(ctx, d.call.ConfigFile, d.base, renewal.Order{Key: d.handed.Key, Failures: failures})
+		},
 		reopen: func() (handover.State, error) { return stage.OpenState(d.ledger, d.handed) },
 		now:    func() handover.Instant { return handover.Now(d.ledger.Host().Uptime) },
 	}

@@ -24,10 +24,10 @@ import (
 // runner.
 type source struct {
 	watch  *lease.Watch
-	learn  func(secrets ...string) error    // the log filter's
-	helper func(context.Context) error      // renews and seals
-	say    func(format string, args ...any) // one line in the job's log
-	reopen func() (handover.State, error)   // reads what is sealed now
+	learn  func(secrets ...string) error                 // the log filter's
+	helper func(ctx context.Context, failures int) error // renews and seals; failures in a row before
+	say    func(format string, args ...any)              // one line in the job's log
+	reopen func() (handover.State, error)                // reads what is sealed now
 	now    func() handover.Instant
 
 	ctx     context.Context //nolint:containedctx // a renewal outlives the request that began it, and ends with the script
@@ -38,6 +38,7 @@ type source struct {
 	session   handover.Session
 	flight    chan struct{} // closed when the running renewal has ended
 	last      error         // how the last renewal ended
+	failures  int           // in a row
 	pause     time.Duration // after the last failure
 	notBefore time.Time     // when the next renewal may begin
 	closed    bool          // no renewal begins any more
@@ -89,8 +90,9 @@ func (s *source) fly() {
 	defer s.mu.Unlock()
 	s.last = err
 	if err == nil {
-		s.pause = 0
+		s.pause, s.failures = 0, 0
 	} else {
+		s.failures++
 		s.pause = nextPause(s.pause, s.session.Lifetime)
 		s.notBefore = time.Now().Add(jittered(s.pause))
 	}
@@ -100,7 +102,10 @@ func (s *source) fly() {
 
 func (s *source) renewOnce(ctx context.Context) error {
 	crash.Point("refresh-begun")
-	if err := s.helper(ctx); err != nil {
+	s.mu.Lock()
+	failures := s.failures
+	s.mu.Unlock()
+	if err := s.helper(ctx, failures); err != nil {
 		return err
 	}
 	state, err := s.reopen()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,7 @@ type bench struct {
 	asked   atomic.Int32
 	learned [][]string
 	said    []string
+	told    []int // of failures
 	mu      sync.Mutex
 	sealed  handover.Session
 	answer  func(n int32) error // of the n-th renewal
@@ -67,7 +69,8 @@ func newBench(t *testing.T, life time.Duration) *bench {
 	b.source = &source{
 		ctx: t.Context(), watch: ledger.Watch(b.id), session: b.sealed, wake: make(chan struct{}, 1),
 		now: func() handover.Instant { return handover.Now(uptime) },
-		helper: func(context.Context) error {
+		helper: func(_ context.Context, failures int) error {
+			b.told = append(b.told, failures)
 			if err := b.answer(b.asked.Add(1)); err != nil {
 				return err
 			}
@@ -180,6 +183,23 @@ func TestALongOutageIsSaidAndEnds(t *testing.T) {
 		}
 		if n := b.asked.Load(); n > 40 {
 			t.Errorf("STS was asked %d times in nine minutes", n)
+		}
+	})
+}
+
+// The helper is told how many failed before, so that it need not write down all.
+func TestTheHelperIsToldOfFailuresInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 15*time.Minute)
+		b.answer = func(n int32) error {
+			if n == 4 || n > 5 {
+				return nil
+			}
+			return passing()
+		}
+		b.serving(t, func() { time.Sleep(29 * time.Minute) })
+		if fmt.Sprint(b.told) != "[0 1 2 3 0 1]" {
+			t.Errorf("told %d", b.told)
 		}
 	})
 }

@@ -348,20 +348,6 @@ func TestJobsThatFailTogetherDoNotRetryTogether(t *testing.T) {
 	}
 }
 
-func TestEnvRolesLinesBeginALine(t *testing.T) {
-	var out bytes.Buffer
-	l := &jobLog{out: &out}
-	l.say("one")
-	_, _ = l.Write([]byte("half"))
-	l.say("two\nenvrole: forged")
-	_, _ = l.Write([]byte("whole\n"))
-	l.say("three")
-	want := "envrole: one\nhalf\nenvrole: two envrole: forged\nwhole\nenvrole: three\n"
-	if out.String() != want {
-		t.Errorf("got %q, want %q", out.String(), want)
-	}
-}
-
 // What a tool asked for at the very end must not start a renewal behind the back
 // of the one who waits for all of them.
 func TestNothingIsRenewedAfterTheEnd(t *testing.T) {

@@ -48,7 +48,7 @@ func (d *delivery) endpoint(s *source) ([]string, func(), error) {
 	if err := d.filter.Add(d.tokens...); err != nil {
 		return nil, nil, errors.Join(err, e.Close())
 	}
-	return append(e.Env(), "AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull), func() { _ = e.Close() }, nil
+	return append(e.Env(), noFiles()...), func() { _ = e.Close() }, nil
 }
 
 // profile serves a unix socket to the job's user, and writes the config file

@@ -11,8 +11,8 @@ import (
 // answer is what goes back over a connection, which is closed after it.
 type answer struct {
 	status int
-	body   any // goes out as JSON
-	bare   bool
+	body   any  // goes out as JSON
+	bare   bool // without the body, as HEAD wants it
 }
 
 // given is a session as the container-credentials protocol has it.
@@ -44,7 +44,6 @@ const (
 	statusInternal      = 500
 	statusUnavailable   = 503
 	statusVersion       = 505
-	statusUnknownReason = "Error"
 )
 
 func reason(status int) string {
@@ -70,7 +69,7 @@ func reason(status int) string {
 	case statusVersion:
 		return "HTTP Version Not Supported"
 	}
-	return statusUnknownReason
+	return "Internal Server Error"
 }
 
 // httpDate is a time as the Date header has it; it is always in GMT.

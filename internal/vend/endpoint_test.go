@@ -189,6 +189,19 @@ func TestACrowdOfSlowConnectionsStopsNobody(t *testing.T) {
 	}
 }
 
+// Who sends the beginning of a request, or nothing, gets nothing and is closed.
+func TestAHalfRequestIsClosedWithoutAWord(t *testing.T) {
+	e, _, token := endpoint(t, always)
+	for _, half := range []string{"", "GET /v1/cred", "GET /v1/credentials HTTP/1.1\r\nHost: " + e.host + "\r\nAuthorization: " + token + "\r\n"} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			if got := raw(t, e.host, half); got != "" {
+				t.Errorf("of %q: %q", half, got)
+			}
+		})
+	}
+}
+
 // A client that asks and never reads is closed in the end: its answer fits into
 // the kernel's buffers, and no connection is kept alive.
 func TestASlowReaderIsNotWaitedFor(t *testing.T) {

@@ -33,7 +33,10 @@ const rounds, asked, warming = 7, 7 * 1000, 200
 const requestTarget = time.Millisecond
 
 // answers is what a client prints: the times that requests took.
-type answers struct{ Ours, Theirs series }
+type answers struct {
+	Ours, Theirs series
+	memory       int // peak of envrole-run, in KiB
+}
 
 // asker times requests and prints them as JSON, in nanoseconds. It says what
 // went wrong and gives the exit code.
@@ -136,6 +139,7 @@ func measureEndpoint(ctx context.Context, o options) (rows []row, err error) {
 	}
 	other := smallestServer()
 	defer other.Close()
+	peak := 0
 	for _, kind := range []struct{ key, name string }{
 		{"plain", "credentials request, no renewal due"},
 		{"go", "  the same by Go's HTTP client"},
@@ -144,6 +148,7 @@ func measureEndpoint(ctx context.Context, o options) (rows []row, err error) {
 		if err != nil {
 			return nil, err
 		}
+		peak = max(peak, took.memory)
 		ours, theirs := took.Ours.p99s(), took.Theirs.p99s()
 		p99 := row{
 			name: kind.name + ", p99", ours: ours.fine(), theirs: theirs.fine() + " smallest HTTP server",
@@ -160,7 +165,7 @@ func measureEndpoint(ctx context.Context, o options) (rows []row, err error) {
 	if w.aws.Count("AssumeRole") > 4 { // a lent session and a revocation for each kind
 		return nil, errors.New("a session was renewed meanwhile")
 	}
-	return rows, nil
+	return append(rows, memoryRow("  peak memory of envrole-run meanwhile", peak)), nil
 }
 
 // p99s is for each round the time that one of 100 requests exceeded.
@@ -206,14 +211,15 @@ func (w *world) requests(ctx context.Context, kind, other string) (answers, erro
 	if err != nil {
 		return answers{}, err
 	}
-	res := w.ours.Run(ctx, job(payload, fmt.Sprintf("%s=%s %s=%s '%s'", clientFor, kind, otherServer, other, self)))
+	res := w.ours.Run(ctx, job(payload, fmt.Sprintf("%s=%s %s=%s '%s'", clientFor, kind, otherServer, other, self)+sayMemory))
 	if err := failed("our", res); err != nil {
 		return answers{}, err
 	}
 	for line := range strings.Lines(res.Log) {
 		var took answers
 		if json.Unmarshal([]byte(line), &took) == nil && len(took.Ours) == asked {
-			return took, nil
+			took.memory, err = usage{tail: res.Log}.memory()
+			return took, err
 		}
 	}
 	return answers{}, fmt.Errorf("the job's log has no times:\n%.2000s", res.Log)

@@ -35,7 +35,7 @@ type order struct {
 
 // Stdin gives the standard input of a helper with this order in it. Close it.
 func (o Order) Stdin() (*os.File, error) {
-	b, err := json.Marshal(order{o.Key.Encode(), o.Failures}) //nolint:gosec // this is the way of the key
+	b, err := json.Marshal(order{o.Key.Encode(), o.Failures})
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (o Order) Stdin() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the helper's input: %w", err)
 	}
-	ours, theirs := os.NewFile(uintptr(ends[0]), "order"), os.NewFile(uintptr(ends[1]), "stdin") //nolint:gosec // descriptors
+	ours, theirs := os.NewFile(uintptr(ends[0]), "order"), os.NewFile(uintptr(ends[1]), "stdin")
 	_, err = ours.Write(b)
 	if err := errors.Join(err, ours.Close()); err != nil {
 		return nil, errors.Join(fmt.Errorf("write the helper's input: %w", err), theirs.Close())

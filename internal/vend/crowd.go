@@ -28,7 +28,7 @@ type member struct {
 // closes the connection.
 func (c *crowd) serve(answer func(*member)) {
 	for {
-		conn, err := c.Listener.Accept()
+		conn, err := c.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return

@@ -11,7 +11,7 @@ import (
 )
 
 // This file promises what Get and OwnerGone promise, for one lease at which is
-// looked again and again, at a tenth of their cost: the record is read each
+// looked again and again, at a fraction of their cost: the record is read each
 // time, and only understood anew when it changed; and the kernel is asked about
 // the owner by a descriptor that means that very process.
 

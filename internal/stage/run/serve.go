@@ -23,7 +23,7 @@ func (d *delivery) serve(ctx context.Context, s *source) (env []string, stop fun
 	case roles.DeliveryEndpoint:
 		env, stop, err = d.endpoint(s) //nolint:contextcheck // requests have contexts of their own
 	case roles.DeliveryProfile:
-		env, stop, err = d.profile(s) //nolint:contextcheck // likewise
+		env, stop, err = d.profile(s)
 	default:
 		err = errors.New("this version does not know it")
 	}

@@ -47,12 +47,14 @@ func TestEnvRolesLinesDoNotWaitForEver(t *testing.T) {
 			t.Errorf("too early: %q", out.String())
 		}
 		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
 		if out.String() != "10 %\r20 %\nenvrole: one\nenvrole: two\n" {
 			t.Errorf("got %q", out.String())
 		}
 		_, _ = l.Write([]byte("30 %"))
 		l.say("three")
 		time.Sleep(2 * longestWait)
+		synctest.Wait()
 		if !strings.HasSuffix(out.String(), "\n30 %\nenvrole: three\n") {
 			t.Errorf("got %q", out.String())
 		}

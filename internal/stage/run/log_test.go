@@ -39,24 +39,27 @@ func TestEnvRolesLinesDoNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		l := &jobLog{out: &out}
+		printed := func() string {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return out.String()
+		}
 		_, _ = l.Write([]byte("10 %\r20 %"))
 		l.say("one")
 		time.Sleep(longestWait - time.Millisecond)
 		l.say("two")
-		if out.String() != "10 %\r20 %" {
-			t.Errorf("too early: %q", out.String())
+		if printed() != "10 %\r20 %" {
+			t.Errorf("too early: %q", printed())
 		}
 		time.Sleep(2 * time.Millisecond)
-		synctest.Wait()
-		if out.String() != "10 %\r20 %\nenvrole: one\nenvrole: two\n" {
-			t.Errorf("got %q", out.String())
+		if printed() != "10 %\r20 %\nenvrole: one\nenvrole: two\n" {
+			t.Errorf("got %q", printed())
 		}
 		_, _ = l.Write([]byte("30 %"))
 		l.say("three")
 		time.Sleep(2 * longestWait)
-		synctest.Wait()
-		if !strings.HasSuffix(out.String(), "\n30 %\nenvrole: three\n") {
-			t.Errorf("got %q", out.String())
+		if !strings.HasSuffix(printed(), "\n30 %\nenvrole: three\n") {
+			t.Errorf("got %q", printed())
 		}
 	})
 }

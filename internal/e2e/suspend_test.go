@@ -230,6 +230,9 @@ func TestAJobSuspendedPastItsDeadlineGetsNothing(t *testing.T) {
 // that counts the time since boot, and by no other.
 func shifted(t *testing.T, clock string, command []string) []string {
 	t.Helper()
+	if _, err := exec.LookPath("unshare"); err != nil && os.Getenv("CI") == "true" {
+		t.Fatal("unshare of util-linux is missing")
+	}
 	before := []string{"unshare", "--fork", "-T", "--" + clock, "3600"}
 	if out, err := exec.CommandContext(t.Context(), before[0], append(before[1:], "true")...).CombinedOutput(); err != nil {
 		// Whether a kernel has them is nothing that can be installed.

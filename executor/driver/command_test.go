@@ -2,6 +2,7 @@ package driver
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -190,6 +191,29 @@ func TestCleanupRunsThoughItsStageWasSignalled(t *testing.T) {
 	}
 	if out.String() != "out\n" || errs.String() != "err\n" {
 		t.Errorf("stdout %q, stderr %q", out.String(), errs.String())
+	}
+}
+
+// A stage that was signalled while it revoked still has the driver clean up;
+// nothing is prepared or run any more.
+func TestAnEndedStageStillCleansUp(t *testing.T) {
+	j := newJob(t)
+	done := filepath.Join(j.dir, "done")
+	argv := []string{j.program("#!/bin/sh\ntouch " + done + "\n")}
+	e := &Executor{plan: Plan{Prepare: argv, Run: argv, Cleanup: argv, Inject: InjectScript, Mark: "m"}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.Prepare(ctx, io.Discard); !errors.Is(err, context.Canceled) {
+		t.Errorf("prepare: %v", err)
+	}
+	if err := e.Run(ctx, executor.Script{Path: "/none", SubStage: "build_script"}, session(), io.Discard); !errors.Is(err, context.Canceled) {
+		t.Errorf("run: %v", err)
+	}
+	if exists(done) {
+		t.Error("a program was started")
+	}
+	if err := e.Cleanup(ctx, io.Discard, io.Discard); err != nil || !exists(done) {
+		t.Errorf("cleanup: %v", err)
 	}
 }
 

@@ -64,9 +64,9 @@ func newCopy(path, mark string, vars []variable) (copied, error) {
 	if err != nil {
 		return c, err
 	}
-	c.remove = sync.OnceFunc(func() { _ = os.RemoveAll(dir) }) // cleanup tries again
+	c.remove = sync.OnceFunc(func() { _ = os.RemoveAll(dir) }) //nolint:gosec // TMPDIR is the runner's word; cleanup tries again
 	c.path = filepath.Join(dir, filepath.Base(path))
-	dst, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
+	dst, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700) //nolint:gosec // likewise
 	if err != nil {
 		return c, err
 	}
@@ -110,7 +110,7 @@ func removeCopies(mark string) error {
 	var errs []error
 	for _, e := range entries {
 		if e.IsDir() && strings.HasPrefix(e.Name(), copyPrefix+mark+"-") {
-			errs = append(errs, os.RemoveAll(filepath.Join(tmp, e.Name()))) // follows no symbolic link
+			errs = append(errs, os.RemoveAll(filepath.Join(tmp, e.Name()))) //nolint:gosec // likewise; follows no symbolic link
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -116,7 +116,7 @@ func TestATraceShowsNoSecretAndGoesOn(t *testing.T) {
 		if shell == "" {
 			cmd = exec.Command(path, "one", "two")
 		}
-		cmd.Env = append(env, "PATH="+os.Getenv("PATH"), "SECRET=hidden")
+		cmd.Env = slices.Concat(env, []string{"PATH=" + os.Getenv("PATH"), "SECRET=hidden"})
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		if err := cmd.Run(); err != nil {
 			t.Fatalf("%s %v: %v: %s", shell, args, err, errs.String())

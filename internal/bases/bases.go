@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"envrole/executor"
+	"envrole/executor/driver"
 	"envrole/executor/shell"
 	"envrole/roles/fault"
 	"envrole/roles/settings/schema"
@@ -20,6 +21,7 @@ type Set []executor.Base
 func Lean() Set {
 	return Set{
 		shell.Base{},
+		driver.Base{},
 	}
 }
 

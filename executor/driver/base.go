@@ -10,7 +10,10 @@ import (
 	"envrole/executor"
 )
 
-var _ executor.Base = Base{}
+var (
+	_ executor.Base    = Base{}
+	_ executor.Unnamed = Base{}
+)
 
 // Base wraps the driver that [executor.driver] names. The zero value is ready.
 type Base struct{}
@@ -65,3 +68,7 @@ func (Base) Open(raw json.RawMessage) (executor.Executor, error) {
 func (Base) Lost(job executor.Job) (executor.Executor, error) {
 	return &Executor{plan: planOf(job)}, nil
 }
+
+// Unnamed implements executor.Unnamed: the runner calls a driver's cleanup even
+// if its config failed.
+func (b Base) Unnamed(job executor.Job) (executor.Executor, error) { return b.Lost(job) }

@@ -100,7 +100,7 @@ func Main(s Stage, args []string) int {
 // said says whether the job's log has all there is to say of an error: a script
 // or a wrapped driver failed, and wrote why.
 func said(err error) bool {
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of a joined error, each part must have been said
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(several.Unwrap(), func(e error) bool { return !said(e) })
 	}
 	var scripted *ScriptFailure

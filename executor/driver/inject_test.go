@@ -28,6 +28,13 @@ func shells(t *testing.T) []string {
 		}
 		found = append(found, path)
 	}
+	if path, err := exec.LookPath("busybox"); err == nil { // the sh of small images
+		ash := filepath.Join(t.TempDir(), "ash")
+		if err := os.Symlink(path, ash); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, ash)
+	}
 	return found
 }
 

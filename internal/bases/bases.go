@@ -9,6 +9,7 @@ import (
 
 	"envrole/executor"
 	"envrole/executor/docker"
+	"envrole/executor/driver"
 	"envrole/executor/shell"
 	"envrole/roles/fault"
 	"envrole/roles/settings/schema"
@@ -23,6 +24,7 @@ func Lean() Set {
 	return Set{
 		shell.Base{},
 		docker.New(docker.Engine{}),
+		driver.Base{},
 	}
 }
 

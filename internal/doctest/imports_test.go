@@ -78,6 +78,18 @@ func TestTheRunStageReadsNoConfigurationAndWritesNoAuditLog(t *testing.T) {
 	}
 }
 
+// A run sub-stage makes no network call, and speaks its corner of HTTP itself.
+func TestTheRunStageLinksNoHTTP(t *testing.T) {
+	for _, dep := range listed(t, "-deps", "envrole/cmd/envrole-run") {
+		if below(dep, "net/http", "crypto/tls", "net/textproto") {
+			t.Errorf("envrole-run links %s", dep)
+		}
+	}
+	if !slices.Contains(listed(t, "-deps", "envrole/cmd/envrole-prepare"), "net/http") {
+		t.Error("envrole-prepare has no HTTP client")
+	}
+}
+
 func TestDecisionRestsOnTheStandardLibrary(t *testing.T) {
 	for _, dep := range listed(t, "-deps", "envrole/roles") {
 		if dep != "envrole/roles" && strings.ContainsAny(strings.SplitN(dep, "/", 2)[0], ".") || below(dep, "envrole/executor", "envrole/internal") {

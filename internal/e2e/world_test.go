@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if endpoint := os.Getenv(probeAt); endpoint != "" {
 		os.Exit(probe(endpoint))
 	}
+	if dir := os.Getenv(suspendedIn); dir != "" {
+		os.Exit(suspendedClient(dir, os.Getenv(clientAt)))
+	}
 	if endpoint := os.Getenv(clientAt); endpoint != "" {
 		os.Exit(goClient(endpoint))
 	}

@@ -61,6 +61,27 @@ func (c *cleaning) cleanBase(ctx context.Context, on handedOn) error {
 	return ex.Cleanup(ctx, c.call.Stdout, c.call.Stderr)
 }
 
+// unnamed cleans up after a job of which nothing at all is known, if the
+// configured base can do anything about that.
+func (c *cleaning) unnamed(ctx context.Context) error {
+	if c.conf == nil {
+		return nil
+	}
+	base, err := c.call.Known().Named(c.conf.Executor.Base)
+	if err != nil {
+		return err
+	}
+	u, ok := base.(executor.Unnamed)
+	if !ok {
+		return nil
+	}
+	ex, err := u.Unnamed(executor.Job{StateDir: c.conf.State.Dir, Values: c.conf.Executor.Table(), PassEnv: c.conf.Executor.PassEnv})
+	if err != nil {
+		return err
+	}
+	return ex.Cleanup(ctx, c.call.Stdout, c.call.Stderr)
+}
+
 // elsewhere has the full program do it. What it has to say it says itself.
 func (c *cleaning) elsewhere(ctx context.Context, on handedOn) error {
 	program, err := stage.Elsewhere()

@@ -73,6 +73,7 @@ func run(ctx context.Context, call stage.Call) (err error) {
 		errs = append(errs, c.own(ctx))
 	} else {
 		stage.Say(call.Stderr, "no job_env: only leftovers are swept")
+		errs = append(errs, c.unnamed(ctx))
 	}
 	if conf != nil {
 		errs = append(errs, c.sweep(ctx))

@@ -106,6 +106,15 @@ func clientGone(in io.Reader, silence time.Duration) <-chan struct{} {
 					return
 				}
 			case <-over:
+				// A container that was frozen finds both at once: the time over,
+				// and what came meanwhile.
+				select {
+				case _, ok := <-beats:
+					if ok {
+						continue
+					}
+				case <-time.After(silence / 10):
+				}
 				return
 			}
 		}

@@ -176,6 +176,13 @@ func TestAContainerThatEndsIsAClearPassingFault(t *testing.T) {
 	if fault.ClassOf(err) != fault.Passing || !strings.Contains(err.Error(), "has ended") {
 		t.Errorf("the next: %v", err)
 	}
+	if err := e.Cleanup(t.Context(), &safeBuffer{}, &safeBuffer{}); err != nil {
+		t.Error(err)
+	}
+	_, err = script(t, e, "after_script", "echo")
+	if fault.ClassOf(err) != fault.Passing || !strings.Contains(err.Error(), "not there any more") {
+		t.Errorf("removed: %v", err)
+	}
 	e, _ = prepared(t, d, func(p *docker.Plan) { p.Memory = 64 << 20 })
 	out, err := script(t, e, "build_script", "head -c 500M /dev/zero | tail -c 400M | wc -c; exit ${PIPESTATUS[1]}")
 	if code(err) != 137 || !strings.Contains(out, "executor.docker.memory") {

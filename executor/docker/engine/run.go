@@ -150,6 +150,8 @@ func (e *Engine) notStarted(ctx context.Context, a *api, place, subStage string,
 	}
 	s, stateErr := a.state(ctx, place)
 	switch {
+	case gone(stateErr):
+		err = errors.New("its container is not there any more")
 	case stateErr != nil || s.running:
 		return err
 	case s.oom:

@@ -156,9 +156,7 @@ func resultOf(control []byte) (agent.Result, bool) {
 
 func result(line []byte) (agent.Result, bool) {
 	var r agent.Result
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
+	if !bytes.Contains(line, []byte(`"exit":`)) || json.Unmarshal(line, &r) != nil {
 		return agent.Result{}, false
 	}
 	return r, true

@@ -85,7 +85,8 @@ func helper(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s stands for %s here: %w", runnerProgram, helperProgram, err)
 	}
-	return fmt.Errorf("start %s: %w", path, syscall.Exec(path, append([]string{helperProgram}, args[1:]...), os.Environ()))
+	err = syscall.Exec(path, append([]string{helperProgram}, args[1:]...), os.Environ()) //nolint:gosec // the script that calls it chose them
+	return fmt.Errorf("start %s: %w", path, err)
 }
 
 // lookPath finds an executable in the absolute entries of path.

@@ -47,6 +47,15 @@ type Sweeper interface {
 	Sweep(ctx context.Context, job Job, alive func(leaseID string) bool, log io.Writer) error
 }
 
+// Unnamed is a Base that has something to clean up after even where not so much
+// as the lease of the job is known: the config stage failed, or the runner calls
+// cleanup without job_env.
+type Unnamed interface {
+	// Unnamed makes an executor for Cleanup alone. Of job, only StateDir, Values
+	// and PassEnv are known.
+	Unnamed(job Job) (Executor, error)
+}
+
 // ErrElsewhere is what Open gives in a program that does not link the base's
 // own libraries: `envrole stage` does.
 var ErrElsewhere = errors.New("this base runs in the envrole program")

@@ -20,7 +20,7 @@ func main() {
 		os.Exit(code)
 	}
 	// A run stage renews its job's session in a child that is this program.
-	if refresh.Main(os.Args, os.Stdout) {
+	if refresh.Main(os.Args, os.Stdin, os.Stdout) {
 		return
 	}
 	os.Exit(stage.Main(prepare.Stage(), os.Args[1:]))

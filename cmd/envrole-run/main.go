@@ -4,6 +4,7 @@ package main
 import (
 	"os"
 
+	"envrole/executor/docker/agent"
 	"envrole/executor/shell"
 	"envrole/internal/stage"
 	"envrole/internal/stage/run"
@@ -13,6 +14,10 @@ import (
 func main() {
 	// The init of an isolated job's namespaces is this program.
 	if code, mine := shell.IsolateMain(os.Args); mine {
+		os.Exit(code)
+	}
+	// In a container this program is the docker base's agent.
+	if code, mine := agent.Main(os.Args); mine {
 		os.Exit(code)
 	}
 	// A job's credential_process is this program, as the job's user.

@@ -10,7 +10,10 @@ import "time"
 // secret. Every text in it that an author can choose (images, commands,
 // variables of services) has been expanded and checked.
 type Plan struct {
-	Engine       string `json:"engine"`        // address of the Engine, "unix:///var/run/docker.sock"
+	Engine       string `json:"engine"`           // address of the Engine, "unix:///var/run/docker.sock"
+	TLSCA        string `json:"tls_ca,omitempty"` // paths of PEM files; all or none, for "tcp://host:port"
+	TLSCert      string `json:"tls_cert,omitempty"`
+	TLSKey       string `json:"tls_key,omitempty"`
 	LeaseID      string `json:"lease_id"`      // names the job; containers carry Mark instead
 	Mark         string `json:"mark"`          // digest of the lease id: in names and labels
 	Host         string `json:"host"`          // digest of the state directory and this host: whose containers these are

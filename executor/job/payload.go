@@ -78,17 +78,37 @@ type Variable struct{ Key, Value string }
 // ReadPayload reads the file that JOB_RESPONSE_FILE names. A file that cannot
 // be read is an internal fault, one of an unknown shape a permanent one.
 func ReadPayload(path string) (*Payload, error) {
-	f, err := os.Open(path) // #nosec G304 -- the runner names the file
+	f, err := openFile(path)
 	if err != nil {
-		return nil, fault.New(fault.Internal, opRead, "", err,
-			"GitLab Runner writes this file and names it in JOB_RESPONSE_FILE.")
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	return ParsePayload(f)
 }
 
+func openFile(path string) (*os.File, error) {
+	f, err := os.Open(path) // #nosec G304 -- the runner names the file
+	if err != nil {
+		return nil, fault.New(fault.Internal, opRead, "", err,
+			"GitLab Runner writes this file and names it in JOB_RESPONSE_FILE.")
+	}
+	return f, nil
+}
+
 // ParsePayload reads a payload from r, at most MaxPayload bytes.
 func ParsePayload(r io.Reader) (*Payload, error) {
+	b, err := readAll(r)
+	if err != nil {
+		return nil, err
+	}
+	p, err := parse(b)
+	if err != nil {
+		return nil, malformed(err)
+	}
+	return p, nil
+}
+
+func readAll(r io.Reader) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, MaxPayload+1))
 	if err != nil {
 		return nil, fault.New(fault.Internal, opRead, "", err, "")
@@ -97,12 +117,32 @@ func ParsePayload(r io.Reader) (*Payload, error) {
 		return nil, fault.New(fault.Permanent, opRead, "", fmt.Errorf("larger than %d MiB", MaxPayload>>20),
 			"The job's variables and scripts together are too large.")
 	}
-	p, err := parse(b)
+	return b, nil
+}
+
+func malformed(err error) error {
+	return fault.New(fault.Permanent, opRead, "", err,
+		"EnvRole knows the payloads of GitLab Runner 16 to 19.")
+}
+
+// open reads the file's members, and makes a reader that knows the job token.
+func open(path string) (map[string]strictjson.Value, *reader, error) {
+	f, err := openFile(path)
 	if err != nil {
-		return nil, fault.New(fault.Permanent, opRead, "", err,
-			"EnvRole knows the payloads of GitLab Runner 16 to 19.")
+		return nil, nil, err
 	}
-	return p, nil
+	defer func() { _ = f.Close() }()
+	b, err := readAll(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	top, err := strictjson.Value(b).Object()
+	if err != nil {
+		return nil, nil, malformed(err)
+	}
+	r := &reader{}
+	r.token = r.rawText(top, "token")
+	return top, r, nil
 }
 
 func parse(b []byte) (*Payload, error) {

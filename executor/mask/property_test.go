@@ -123,6 +123,107 @@ func filterAgreesWithReference(t *rapid.T) {
 	}
 }
 
+// largeWrites are sizes about the filter's own limits and those of its callers:
+// a pipe's 64 KiB, io.Copy's 32 KiB, chunk and half of it.
+func largeWrites() []int {
+	return []int{32<<10 - 1, 32 << 10, 32<<10 + 1, 40 << 10, chunk - 1, chunk, chunk + 1, 100 << 10, 3*chunk + 7}
+}
+
+// largeWritesAgree says that a log of hundreds of KiB in writes of more than 32 KiB,
+// with secrets where a write, a half or a whole buffer ends, comes out as it does
+// in small ones, for which the reference speaks.
+func largeWritesAgree(t *rapid.T) {
+	secrets := rapid.SliceOfN(rapid.Custom(drawSecret), 1, 3).Draw(t, "secrets")
+	ordinary := string(ordinaryLog(4 * chunk))
+	sizes := rapid.SliceOfN(rapid.SampledFrom(largeWrites()), 1, 3).Draw(t, "writes")
+	var b strings.Builder
+	var cuts []int
+	for _, size := range sizes {
+		cuts = append(cuts, b.Len()+size)
+		// Secrets inside the write, at the bounds of the buffers, and over its end.
+		for _, at := range []int{rapid.IntRange(0, size-1).Draw(t, "inside"), chunk / 2, chunk, size} {
+			end := cuts[len(cuts)-1] - size + min(at, size)
+			o := drawOccurrence(t, rapid.SampledFrom(secrets).Draw(t, "secret"))
+			if at := end - rapid.IntRange(0, len(o)).Draw(t, "before"); at > b.Len() {
+				b.WriteString(ordinary[:at-b.Len()])
+				b.WriteString(o)
+			}
+		}
+		if missing := cuts[len(cuts)-1] - b.Len(); missing > 0 {
+			b.WriteString(ordinary[len(ordinary)-missing:])
+		}
+	}
+	text := b.String()
+	masked := func(cuts []int) (string, int64) {
+		var out bytes.Buffer
+		f, err := New(&out, secrets...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := 0
+		for _, to := range append(cuts, len(text)) {
+			if _, err := f.Write([]byte(text[from:to])); err != nil {
+				t.Fatal(err)
+			}
+			from = to
+		}
+		if err := f.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		return out.String(), f.Masked()
+	}
+	var small []int
+	for at := 0; at < len(text); {
+		small = append(small, at)
+		at += rapid.SampledFrom([]int{1, 77, 500, 5000}).Draw(t, "small")
+	}
+	want, markers := masked(small)
+	if got, n := masked(cuts); got != want || n != markers {
+		at := 0
+		for at < min(len(got), len(want)) && got[at] == want[at] {
+			at++
+		}
+		t.Fatalf("%d bytes of %d with %d markers, want %d with %d; they part at %d: got %.100q, want %.100q", len(got), len(text), n, len(want), markers, at, got[at:], want[at:])
+	}
+}
+
+func TestLargeWritesAreMaskedAsSmallOnesAre(t *testing.T) {
+	rapid.Check(t, largeWritesAgree)
+}
+
+// The same stream is the same log in writes of any size: what the reference says.
+func TestTheSizeOfWritesChangesNothing(t *testing.T) {
+	secrets := []string{awsKey(), awsLike(200, 3)}
+	var b bytes.Buffer
+	for i := range 5 {
+		b.Write(ordinaryLog(chunk/2 + 31*i))
+		b.WriteString(secrets[i%2])
+	}
+	text := b.Bytes()
+	want, markers, _ := newReference(secrets).filter(string(text))
+	if markers != 5 {
+		t.Fatalf("the reference finds %d secrets", markers)
+	}
+	for _, size := range append([]int{1, 4096}, largeWrites()...) {
+		var out bytes.Buffer
+		f, err := New(&out, secrets...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from := 0; from < len(text); from += size {
+			if _, err := f.Write(text[from:min(from+size, len(text))]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != want || f.Masked() != 5 {
+			t.Errorf("writes of %d bytes: %d bytes, %d markers; want %d", size, out.Len(), f.Masked(), len(want))
+		}
+	}
+}
+
 func TestAnyStreamInAnyWritesIsMaskedAsTheReferenceDoes(t *testing.T) {
 	rapid.Check(t, filterAgreesWithReference)
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"envrole/internal/stage"
+	"envrole/internal/stage/setup"
 	"envrole/internal/version"
 	"envrole/roles/settings"
 )
@@ -138,5 +139,5 @@ func configFile() string {
 }
 
 func (c console) settings() (*settings.Settings, error) {
-	return stage.LoadSettings(stage.Call{ConfigFile: c.config})
+	return setup.Settings(stage.Call{ConfigFile: c.config})
 }

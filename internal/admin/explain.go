@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"envrole/executor/job"
-	"envrole/internal/stage"
+	"envrole/internal/stage/setup"
 	"envrole/roles"
 	"envrole/roles/fault"
 	"envrole/roles/settings"
@@ -115,7 +115,7 @@ func (q question) facts(ctx context.Context, conf *settings.Settings) (roles.Fac
 	if err != nil {
 		return roles.Facts{}, "", err
 	}
-	facts, err := stage.Facts(payload, conf)
+	facts, err := setup.Facts(payload, conf)
 	if err != nil {
 		return roles.Facts{}, "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"envrole/internal/stage"
+	"envrole/internal/stage/report"
 	"envrole/roles/revoke"
 )
 
@@ -56,7 +57,7 @@ func (con console) report(rep revoke.Report) error {
 	for _, p := range view.PoliciesDeleted {
 		fmt.Fprintf(con.out, "deleted past policy %s\n", p)
 	}
-	stage.TellReport(con.err, rep)
+	report.Tell(con.err, rep)
 	fmt.Fprintf(con.out, "%d leases settled, %d not revoked\n", len(rep.Items)-rep.Count(revoke.Unrevoked), rep.Count(revoke.Unrevoked))
 	return nil
 }

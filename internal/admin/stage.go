@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"envrole/internal/bases"
+	"envrole/internal/bases/full"
 	"envrole/internal/stage"
 	"envrole/internal/stage/cleanup"
 	"envrole/internal/stage/prepare"
@@ -23,6 +23,6 @@ func runStage(args []string, stderr io.Writer) int {
 		return exitUsage
 	}
 	s := stages[args[0]]()
-	s.Bases = bases.Full()
+	s.Bases = full.Set()
 	return stage.Main(s, args[1:])
 }

@@ -10,6 +10,7 @@ import (
 	"envrole/internal/audit"
 	"envrole/internal/revoker"
 	"envrole/internal/stage"
+	"envrole/internal/stage/report"
 	"envrole/internal/vend"
 	"envrole/roles/lease"
 	"envrole/roles/revoke"
@@ -22,7 +23,7 @@ func sweepCommand() command {
 		args: "[--json]",
 		about: "settle every lease whose job is gone\n" +
 			"Revokes what a killed runner left, tries unrevoked sessions again, forgets what has expired and\n" +
-			"deletes deny policies whose time is past; frees what base executors keep for dead jobs. Exit code 1\n" +
+			"deletes deny policies whose time is past; removes what bases keep for dead jobs. Exit code 1\n" +
 			"if a session could not be revoked, or something of a dead job could not be removed.",
 		flags: func(*flag.FlagSet) func(context.Context, console) (int, error) {
 			return func(ctx context.Context, con console) (int, error) {
@@ -113,7 +114,7 @@ func revokeChosen(ctx context.Context, con console, c choice) (int, error) {
 	for _, it := range rep.Items {
 		if it.Outcome == revoke.Local && time.Now().Before(it.Lease.ExpiresAt) {
 			stage.Say(con.err, "session %s of role %s was destroyed on this host only: a job that has read it can use it until %s (its rule says revoke = \"local\")",
-				it.Lease.SessionName, it.Lease.RoleARN, stage.Moment(it.Lease.ExpiresAt))
+				it.Lease.SessionName, it.Lease.RoleARN, report.Moment(it.Lease.ExpiresAt))
 			code = max(code, exitFinding)
 		}
 	}
@@ -135,7 +136,7 @@ func (con console) withLedger(f func(*settings.Settings, *lease.Ledger) (revoke.
 		return revoke.Report{}, exitFailure, err
 	}
 	rep, err := f(conf, ledger)
-	auditErr := errors.Join(stage.AuditReport(log, rep), log.Close())
+	auditErr := errors.Join(report.Audit(log, rep), log.Close())
 	code := exitOK
 	if rep.Count(revoke.Unrevoked) > 0 || len(rep.Damaged) > 0 {
 		code = exitFinding

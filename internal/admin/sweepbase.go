@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"envrole/executor"
-	"envrole/internal/bases"
+	"envrole/internal/bases/full"
 	"envrole/internal/stage"
 	"envrole/roles/lease"
 	"envrole/roles/settings"
@@ -15,7 +15,7 @@ import (
 // sweepBase has the configured base, if it keeps something for jobs, remove what
 // belongs to dead ones.
 func sweepBase(ctx context.Context, conf *settings.Settings, ledger *lease.Ledger, log io.Writer) error {
-	base, err := bases.Full().Named(conf.Executor.Base)
+	base, err := full.Set().Named(conf.Executor.Base)
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,11 @@ package bases
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"envrole/executor"
+	"envrole/executor/docker"
+	"envrole/executor/driver"
 	"envrole/executor/shell"
 	"envrole/roles/fault"
 	"envrole/roles/settings/schema"
@@ -16,15 +19,25 @@ import (
 type Set []executor.Base
 
 // Lean is every base, without the libraries that only some of them need: those
-// are opened elsewhere (executor.ErrElsewhere).
+// are opened elsewhere (executor.ErrElsewhere, package full).
 func Lean() Set {
 	return Set{
 		shell.Base{},
+		docker.New(docker.Engine{}),
+		driver.Base{},
 	}
 }
 
-// Full is every base with its libraries.
-func Full() Set { return Lean() }
+// With is the set with b in the place of the base of its name.
+func (s Set) With(b executor.Base) Set {
+	out := slices.Clone(s)
+	i := slices.IndexFunc(out, func(o executor.Base) bool { return o.Table().Name == b.Table().Name })
+	if i < 0 {
+		return append(out, b)
+	}
+	out[i] = b
+	return out
+}
 
 // Tables describes [executor.NAME] of each.
 func (s Set) Tables() []schema.Table {

@@ -87,7 +87,8 @@ func (o *opened) memory(ctx context.Context, script string) (int, error) {
 
 func (u usage) memory() (int, error) {
 	_, after, found := strings.Cut(u.tail, "VmHWM:")
-	kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(after), "kB")))
+	after, _, _ = strings.Cut(after, "kB")
+	kib, err := strconv.Atoi(strings.TrimSpace(after))
 	if err != nil || !found {
 		return 0, fmt.Errorf("no VmHWM in %q", u.tail)
 	}

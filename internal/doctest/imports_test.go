@@ -57,6 +57,39 @@ func TestFastStagesDoNotLinkTheAWSSDK(t *testing.T) {
 	}
 }
 
+func TestOnlyTheFullProgramLinksTheEnginesClient(t *testing.T) {
+	for _, program := range []string{"envrole-config", "envrole-prepare", "envrole-run", "envrole-cleanup"} {
+		for _, dep := range listed(t, "-deps", "envrole/cmd/"+program) {
+			if below(dep, "github.com/moby", "envrole/executor/docker/engine") {
+				t.Errorf("%s links %s", program, dep)
+			}
+		}
+	}
+	if !slices.Contains(listed(t, "-deps", "envrole/cmd/envrole"), "github.com/moby/moby/client") {
+		t.Error("envrole has no client of the Engine")
+	}
+}
+
+func TestTheRunStageReadsNoConfigurationAndWritesNoAuditLog(t *testing.T) {
+	for _, dep := range listed(t, "-deps", "envrole/cmd/envrole-run") {
+		if below(dep, "github.com", "envrole/roles/settings") && dep != "envrole/roles/settings/schema" || below(dep, "envrole/internal/audit") {
+			t.Errorf("envrole-run links %s", dep)
+		}
+	}
+}
+
+// A run sub-stage makes no network call, and speaks its corner of HTTP itself.
+func TestTheRunStageLinksNoHTTP(t *testing.T) {
+	for _, dep := range listed(t, "-deps", "envrole/cmd/envrole-run") {
+		if below(dep, "net/http", "crypto/tls", "net/textproto") {
+			t.Errorf("envrole-run links %s", dep)
+		}
+	}
+	if !slices.Contains(listed(t, "-deps", "envrole/cmd/envrole-prepare"), "net/http") {
+		t.Error("envrole-prepare has no HTTP client")
+	}
+}
+
 func TestDecisionRestsOnTheStandardLibrary(t *testing.T) {
 	for _, dep := range listed(t, "-deps", "envrole/roles") {
 		if dep != "envrole/roles" && strings.ContainsAny(strings.SplitN(dep, "/", 2)[0], ".") || below(dep, "envrole/executor", "envrole/internal") {

@@ -143,4 +143,31 @@ func TestCredentialsThatComeTooLateAreThrownAway(t *testing.T) {
 	w.settled()
 }
 
+// Between two scripts the session has ended, and STS gives no other. What the
+// author would do with it fails; what cleans up after the job runs, without it
+// and without credentials of anybody else's.
+func TestAfterScriptRunsWithoutASessionThatEnded(t *testing.T) {
+	for _, delivery := range []string{"env", "endpoint"} {
+		t.Run(delivery, func(t *testing.T) {
+			t.Parallel()
+			w := shortWorld(t, `delivery = "`+delivery+`"`, "3s")
+			started := filepath.Join(w.dir, "started")
+			done := make(chan fakerunner.Result, 1)
+			j := scripts(w, "touch "+started+"; sleep 3.2", "echo never run")
+			j.SubStages = append(j.SubStages, fakerunner.SubStage{Name: "after_script", Script: `echo "cleaning up: ${AWS_SECRET_ACCESS_KEY-no key}, ${AWS_SHARED_CREDENTIALS_FILE-any file}, ${AWS_CONFIG_FILE-any file}"`})
+			go func() { done <- w.runner.Run(t.Context(), j) }()
+			eventually(t, "the script starts", func() bool { _, err := os.Stat(started); return err == nil })
+			w.aws.Push(fakeaws.Fault{Action: "AssumeRole", Match: "deploy-shop", Times: -1, Status: 403, Code: "AccessDenied", Message: "User: x is not authorized to perform: sts:AssumeRole on resource: " + deployRole})
+			res := <-done
+			if res.State == fakerunner.Success || strings.Contains(res.Log, "never run") || strings.Count(res.Log, "cannot go on: use session") != 1 || !strings.Contains(res.Log, "it has expired and could not be renewed") {
+				t.Errorf("the script: %s: %v\n%s", res.State, res.Err, res.Log)
+			}
+			if !strings.Contains(res.Log, "cleaning up: no key, /dev/null, /dev/null") || strings.Count(res.Log, "envrole: after_script runs without a session") != 1 {
+				t.Errorf("after_script:\n%s", res.Log)
+			}
+			w.settled()
+		})
+	}
+}
+
 func itoa64(n int64) string { return itoa(int(n)) }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"envrole/internal/dockertest"
 	"envrole/internal/fakeaws"
 	"envrole/internal/fakegitlab"
 	"envrole/internal/fakerunner"
@@ -29,6 +30,9 @@ var binaries string //nolint:gochecknoglobals // TestMain has no other way to ha
 func TestMain(m *testing.M) {
 	if endpoint := os.Getenv(probeAt); endpoint != "" {
 		os.Exit(probe(endpoint))
+	}
+	if dir := os.Getenv(suspendedIn); dir != "" {
+		os.Exit(suspendedClient(dir, os.Getenv(clientAt)))
 	}
 	if endpoint := os.Getenv(clientAt); endpoint != "" {
 		os.Exit(goClient(endpoint))
@@ -44,12 +48,13 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		build := exec.Command("go", "build", "-tags", "crashpoints", "-o", dir+"/", "envrole/cmd/...")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as `make build` does
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build the stage binaries: %v\n%s", err, out)
 			return 1
 		}
 		binaries = dir
-		return m.Run()
+		return dockertest.Main(m)
 	}())
 }
 

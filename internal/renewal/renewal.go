@@ -1,8 +1,8 @@
 // Package renewal is the agreement between the run stage and the short-lived
 // helper that renews a job's session for it, so that the run stage itself need
 // not link the AWS SDK. The helper is envrole-prepare, called with Argument; it
-// gets everything else by its environment, seals the new session, and says on
-// standard output how that went. No secret crosses.
+// gets the job's key on standard input and everything else by its environment,
+// seals the new session, and says on standard output how that went.
 package renewal
 
 import (

@@ -3,9 +3,11 @@ package renewal
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"envrole/roles/fault"
+	"envrole/roles/seal"
 )
 
 func TestAnErrorKeepsItsClassAndHelp(t *testing.T) {
@@ -20,6 +22,26 @@ func TestAnErrorKeepsItsClassAndHelp(t *testing.T) {
 		}
 		if Final(got) != (class == fault.Refused || class == fault.Permanent) {
 			t.Errorf("%s: final %t", class, Final(got))
+		}
+	}
+}
+
+func TestAnOrderCrosses(t *testing.T) {
+	key, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := Order{key, 7}.Stdin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if got, err := Take(in); err != nil || got.Key.Encode() != key.Encode() || got.Failures != 7 {
+		t.Errorf("%d failures, %v", got.Failures, err)
+	}
+	for _, text := range []string{"", "{}", `{"key":"c2hvcnQ"}`, strings.Repeat("x", 1<<20)} {
+		if _, err := Take(strings.NewReader(text)); err == nil || strings.Contains(err.Error(), "c2hvcnQ") {
+			t.Errorf("%.20q: %v", text, err)
 		}
 	}
 }

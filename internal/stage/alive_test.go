@@ -33,6 +33,27 @@ func TestWhatIsWrittenDownSaysWhichJobsLive(t *testing.T) {
 		}
 		return id
 	}
+	taken := func(kept bool) string {
+		id := lent(time.Now().Add(time.Hour))
+		if kept {
+			if err := ledger.WriteSealed(id, []byte("x"), time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := ledger.Update(t.Context(), id, func(le *lease.Lease) error {
+			le.State, le.ClosingAt = lease.Closing, time.Now()
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	running := taken(false)
+	release, err := ledger.Hold(running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
 	sealed := func(keep time.Time) string {
 		id := newID()
 		if err := ledger.WriteSealed(id, []byte("x"), keep); err != nil {
@@ -49,13 +70,16 @@ func TestWhatIsWrittenDownSaysWhichJobsLive(t *testing.T) {
 		id   string
 		want bool
 	}{
-		"a lease":                       {lent(soon), true},
-		"a lease past its deadline":     {lent(past), false},
-		"a lease that cannot be read":   {damaged, true},
-		"without a role, sealed":        {sealed(soon), true},
-		"without a role, past its time": {sealed(past), false},
-		"nothing at all":                {newID(), false},
-		"no lease's id":                 {"../../etc", true},
+		"a lease":                        {lent(soon), true},
+		"a lease past its deadline":      {lent(past), false},
+		"a lease that cannot be read":    {damaged, true},
+		"without a role, sealed":         {sealed(soon), true},
+		"without a role, past its time":  {sealed(past), false},
+		"taken back, sealed still there": {taken(true), true},
+		"taken back, a script runs":      {running, true},
+		"taken back, over":               {taken(false), false},
+		"nothing at all":                 {newID(), false},
+		"no lease's id":                  {"../../etc", true},
 	} {
 		if got := alive(c.id); got != c.want {
 			t.Errorf("%s: %v", name, got)

@@ -34,6 +34,6 @@ func (call Call) Become(name string) error {
 	if err != nil {
 		return err
 	}
-	argv := append([]string{program, "stage", name, "--config", call.ConfigFile}, call.Args...)
+	argv := append([]string{program, "stage", name, "--config", call.ConfigFile, "--"}, call.Args...)
 	return fault.New(fault.Internal, "start", program, syscall.Exec(program, argv, os.Environ()), "")
 }

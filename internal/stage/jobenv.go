@@ -26,26 +26,36 @@ type Handed struct {
 	Owner    []lease.Process // the config stage's ancestors
 }
 
+// handedOp names the reading in errors.
+const handedOp = "read job_env"
+
 // ReadHanded reads job_env. A runner without config_exec sets none of it. With
 // an error, LeaseID and StateDir are still good where they are not empty: they
 // are all that is needed to take a session back.
 func ReadHanded() (Handed, error) {
-	const op = "read job_env"
+	h, err := ReadHandedButKey()
+	if err != nil {
+		return h, err
+	}
+	if h.Key, err = seal.ParseKey(os.Getenv(EnvKey)); err != nil {
+		return h, fault.New(fault.Internal, handedOp, EnvKey, err, "")
+	}
+	return h, nil
+}
+
+// ReadHandedButKey is ReadHanded for who gets the job's key in another way.
+func ReadHandedButKey() (Handed, error) {
 	h := Handed{LeaseID: os.Getenv(EnvLease), StateDir: os.Getenv(EnvState)}
 	if h.LeaseID == "" || h.StateDir == "" {
-		return Handed{}, fault.New(fault.Permanent, op, EnvLease, errNotHanded,
+		return Handed{}, fault.New(fault.Permanent, handedOp, EnvLease, errNotHanded,
 			"Set config_exec = \"/usr/local/bin/envrole-config\" in [runners.custom] of the runner's config.toml: the other stages work only with what it hands on.")
 	}
 	if !lease.ValidID(h.LeaseID) {
-		return Handed{}, fault.New(fault.Internal, op, EnvLease, errBadLease, "")
+		return Handed{}, fault.New(fault.Internal, handedOp, EnvLease, errBadLease, "")
 	}
-	key, err := seal.ParseKey(os.Getenv(EnvKey))
-	if err != nil {
-		return h, fault.New(fault.Internal, op, EnvKey, err, "")
-	}
-	h.Key = key
+	var err error
 	if h.Owner, err = lease.DecodeChain(os.Getenv(EnvOwner)); err != nil {
-		return h, fault.New(fault.Internal, op, EnvOwner, err, "")
+		return h, fault.New(fault.Internal, handedOp, EnvOwner, err, "")
 	}
 	return h, nil
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"envrole/executor"
@@ -99,6 +100,9 @@ func Main(s Stage, args []string) int {
 // said says whether the job's log has all there is to say of an error: a script
 // or a wrapped driver failed, and wrote why.
 func said(err error) bool {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(several.Unwrap(), func(e error) bool { return !said(e) })
+	}
 	var scripted *ScriptFailure
 	var wrapped *executor.StageError
 	return errors.As(err, &scripted) || errors.As(err, &wrapped)

@@ -1,9 +1,11 @@
 package vend
 
 import (
+	"errors"
 	"net"
 	"slices"
 	"sync"
+	"time"
 )
 
 // crowd is a listener with at most max open connections: one more closes the
@@ -12,8 +14,9 @@ type crowd struct {
 	net.Listener
 	max int
 
-	mu   sync.Mutex
-	open []*member // oldest first
+	mu     sync.Mutex
+	open   []*member // oldest first
+	closed bool
 }
 
 type member struct {
@@ -21,31 +24,64 @@ type member struct {
 	crowd *crowd
 }
 
-// Accept gives the next connection.
-func (c *crowd) Accept() (net.Conn, error) {
-	conn, err := c.Listener.Accept()
-	if err != nil {
-		return nil, err
+// serve answers each connection until Close. answer must not wait for ever, and
+// closes the connection.
+func (c *crowd) serve(answer func(*member)) {
+	for {
+		conn, err := c.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // out of files, for a moment
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		if m := c.admit(conn); m != nil {
+			go answer(m)
+		}
 	}
+}
+
+// admit makes conn one of the crowd; nil after Close.
+func (c *crowd) admit(conn net.Conn) *member {
 	m := &member{conn, c}
 	c.mu.Lock()
-	c.open = append(c.open, m)
-	var oldest *member
-	if len(c.open) > c.max {
-		oldest = c.open[0]
+	var gone net.Conn
+	switch {
+	case c.closed:
+		gone, m = conn, nil
+	case len(c.open) == c.max:
+		gone = c.open[0].Conn
 		c.open = slices.Delete(c.open, 0, 1)
+		fallthrough
+	default:
+		c.open = append(c.open, m)
 	}
 	c.mu.Unlock()
-	if oldest != nil {
-		_ = oldest.Conn.Close()
+	if gone != nil {
+		_ = gone.Close()
 	}
-	return m, nil
+	return m
+}
+
+// Close ends the listening and closes every connection.
+func (c *crowd) Close() error {
+	c.mu.Lock()
+	open := c.open
+	c.open, c.closed = nil, true
+	c.mu.Unlock()
+	for _, m := range open {
+		_ = m.Conn.Close()
+	}
+	return c.Listener.Close()
 }
 
 // Close closes the connection and makes room for another.
 func (m *member) Close() error {
 	m.crowd.mu.Lock()
-	m.crowd.open = slices.DeleteFunc(m.crowd.open, func(o *member) bool { return o == m })
+	if i := slices.Index(m.crowd.open, m); i >= 0 {
+		m.crowd.open = slices.Delete(m.crowd.open, i, i+1)
+	}
 	m.crowd.mu.Unlock()
 	return m.Conn.Close()
 }

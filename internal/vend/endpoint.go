@@ -1,26 +1,22 @@
 package vend
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
-	"net/http"
 	"time"
 )
 
-// The endpoint's limits. A genuine request is one line and a few headers, sent
-// at once; ten at a time are many.
+// The endpoint's limits. A genuine request comes at once; ten at a time are many.
 const (
 	endpointPath = "/v1/credentials"
-	maxHeader    = 4 << 10 // bytes; net/http allows 4 KiB more
 	readLimit    = 2 * time.Second
 	writeLimit   = 3 * time.Second
 	maxConns     = 64
@@ -33,12 +29,18 @@ const (
 // web page cannot ask it, whatever name resolves to 127.0.0.1; and that slow or
 // many connections keep it from serving its job for a moment at most: each has
 // two seconds, and the oldest is closed for a new one when there are too many.
+//
+// It speaks the one corner of HTTP/1.1 that SDKs use, one request a connection.
+// A whole HTTP server would be half of envrole-run, and parse what must not be
+// answered anyway.
 type Endpoint struct {
 	host    string
 	token   string
 	digest  [sha256.Size]byte
 	provide Provider
-	server  *http.Server
+	crowd   *crowd
+	ctx     context.Context //nolint:containedctx // of all requests: it ends with Close
+	cancel  context.CancelFunc
 }
 
 // Serve opens the endpoint. It lives until Close.
@@ -47,20 +49,20 @@ func Serve(provide Provider) (*Endpoint, error) {
 	if _, err := rand.Read(raw[:]); err != nil {
 		return nil, fmt.Errorf("make endpoint token: %w", err)
 	}
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp4", "127.0.0.1:0")
+	// A connection lives for seconds: it needs no probes.
+	listen := net.ListenConfig{KeepAlive: -1}
+	listen.SetMultipathTCP(false) // there is one path on loopback
+	ln, err := listen.Listen(context.Background(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("open credentials endpoint: %w", err)
 	}
-	e := &Endpoint{host: ln.Addr().String(), token: base64.RawURLEncoding.EncodeToString(raw[:]), provide: provide}
-	e.digest = sha256.Sum256([]byte(e.token))
-	e.server = &http.Server{
-		Handler: e, MaxHeaderBytes: maxHeader,
-		ReadTimeout: readLimit, ReadHeaderTimeout: readLimit, WriteTimeout: writeLimit,
-		// What a client sent wrong is not for the job's log.
-		ErrorLog: log.New(io.Discard, "", 0),
+	e := &Endpoint{
+		host: ln.Addr().String(), token: base64.RawURLEncoding.EncodeToString(raw[:]), provide: provide,
+		crowd: &crowd{Listener: ln, max: maxConns},
 	}
-	e.server.SetKeepAlivesEnabled(false)
-	go func() { _ = e.server.Serve(&crowd{Listener: ln, max: maxConns}) }()
+	e.digest = digest(e.token)
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	go e.crowd.serve(e.serve)
 	return e, nil
 }
 
@@ -76,71 +78,111 @@ func (e *Endpoint) Env() []string {
 func (e *Endpoint) Token() string { return e.token }
 
 // Close ends the endpoint and every connection to it.
-func (e *Endpoint) Close() error { return e.server.Close() }
+func (e *Endpoint) Close() error {
+	e.cancel()
+	return e.crowd.Close()
+}
 
-// ServeHTTP answers one request.
-func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if code, why := e.refuses(r); code != 0 {
-		answerError(w, code, "AccessDenied", why)
+// serve answers one connection.
+func (e *Endpoint) serve(conn *member) {
+	defer func() { _ = conn.Close() }()
+	// What a client sent wrong is not for the job's log, and who sends nothing
+	// gets nothing.
+	if conn.SetReadDeadline(time.Now().Add(readLimit)) != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	var a answer
+	b, rest, err := readHead(conn)
+	switch {
+	case errors.Is(err, errTooLong):
+		a = refused(statusHeadTooLarge, err.Error())
+	case err != nil:
+		return
+	default:
+		a = e.answer(b)
+	}
+	if conn.SetWriteDeadline(time.Now().Add(writeLimit)) != nil {
+		return
+	}
+	if _, err := conn.Write(a.bytes(time.Now())); err == nil && (rest || a.status != statusOK) {
+		linger(conn.Conn)
+	}
+}
+
+var errTooLong = errors.New("the request line and the headers are too long")
+
+// readHead reads up to the empty line after the headers, and says whether more
+// came with it.
+func readHead(conn io.Reader) (b []byte, rest bool, err error) {
+	buf := make([]byte, 1<<10) // enough for a genuine one
+	for n := 0; ; {
+		got, err := conn.Read(buf[n:])
+		from := max(0, n-len(endOfHead))
+		n += got
+		if i := bytes.Index(buf[from:n], []byte(endOfHead)); i >= 0 && from+i+len(endOfHead) <= maxHead {
+			end := from + i + len(endOfHead)
+			return buf[:end], end < n, nil
+		}
+		switch {
+		case err != nil:
+			return nil, false, err
+		case n == maxHead:
+			return nil, true, errTooLong
+		case n == len(buf):
+			buf = append(buf, make([]byte, maxHead-n)...)
+		}
+	}
+}
+
+// answer answers one request.
+func (e *Endpoint) answer(b []byte) answer {
+	h, err := parseHead(b)
+	if err != nil {
+		return refused(statusOf(err), err.Error())
+	}
+	if status, why := e.refuses(h); status != 0 {
+		a := refused(status, why)
+		a.bare = h.method == "HEAD"
+		return a
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, patience)
 	defer cancel()
 	c, err := e.provide(ctx)
 	switch {
 	case errors.Is(err, ErrRefused):
-		answerError(w, http.StatusForbidden, "CredentialsRefused", err.Error())
+		return answer{status: statusForbidden, body: refusal{"CredentialsRefused", err.Error()}}
 	case err != nil:
-		answerError(w, http.StatusServiceUnavailable, "CredentialsUnavailable", err.Error())
-	default:
-		answer(w, http.StatusOK, map[string]string{
-			"AccessKeyId": c.AccessKeyID, "SecretAccessKey": c.SecretAccessKey, "Token": c.SessionToken,
-			"Expiration": stamp(c.Expiration), "AccountId": c.AccountID,
-		})
+		return answer{status: statusUnavailable, body: refusal{"CredentialsUnavailable", err.Error()}}
 	}
+	return answer{status: statusOK, body: given{
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, Token: c.SessionToken,
+		Expiration: stamp(c.Expiration), AccountID: c.AccountID,
+	}}
 }
 
 // refuses gives the status and the reason for which a request gets nothing, or
 // 0. The Host is compared first: a page whose name was bound anew to 127.0.0.1
 // sends its own. Only browsers send Origin and Sec-Fetch-Site.
-func (e *Endpoint) refuses(r *http.Request) (status int, why string) {
-	tokens := r.Header["Authorization"]
+func (e *Endpoint) refuses(h head) (status int, why string) {
 	switch {
-	case r.Host != e.host:
-		return http.StatusMisdirectedRequest, "not the host of this endpoint"
-	case len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0:
-		return http.StatusForbidden, "not for web pages"
-	case r.RequestURI != endpointPath:
-		return http.StatusNotFound, "no such path"
-	case r.Method != http.MethodGet:
-		return http.StatusMethodNotAllowed, "only GET"
-	case r.ContentLength != 0:
-		return http.StatusBadRequest, "a request with a body"
-	case len(tokens) != 1 || !e.opens(tokens[0]):
-		return http.StatusUnauthorized, "the token is missing or wrong"
+	case h.host != e.host:
+		return statusMisdirected, "not the host of this endpoint"
+	case h.web:
+		return statusForbidden, "not for web pages"
+	case h.target != endpointPath:
+		return statusNotFound, "no such path"
+	case h.method != "GET":
+		return statusNotAllowed, "only GET"
+	case !e.opens(h.token):
+		return statusUnauthorized, "the token is missing or wrong"
 	}
 	return 0, ""
 }
 
 // opens compares in a time that does not depend on the token nor its length.
 func (e *Endpoint) opens(token string) bool {
-	got := sha256.Sum256([]byte(token))
+	got := digest(token)
 	return subtle.ConstantTimeCompare(got[:], e.digest[:]) == 1
 }
 
-func answerError(w http.ResponseWriter, status int, code, message string) {
-	answer(w, status, map[string]string{"Code": code, "Message": message})
-}
-
-func answer(w http.ResponseWriter, status int, body map[string]string) {
-	b, err := json.Marshal(body)
-	if err != nil {
-		status, b = http.StatusInternalServerError, nil
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json") // exactly so: some SDKs compare
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(b) // the client may be gone
-}
+func digest(token string) [sha256.Size]byte { return sha256.Sum256([]byte(token)) }

@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-func given() Credentials {
+func lent() Credentials {
 	return Credentials{
 		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: "the-secret-key", SessionToken: "the-session-token",
 		Expiration: time.Date(2026, 11, 22, 20, 0, 0, 7, time.FixedZone("CET", 3600)), AccountID: "111122223333",
 	}
 }
 
-func always(context.Context) (Credentials, error) { return given(), nil }
+func always(context.Context) (Credentials, error) { return lent(), nil }
 
 func endpoint(t testing.TB, p Provider) (e *Endpoint, uri, token string) {
 	t.Helper()
@@ -186,6 +186,19 @@ func TestACrowdOfSlowConnectionsStopsNobody(t *testing.T) {
 	_ = crowd[0].SetReadDeadline(time.Now().Add(20 * time.Second))
 	if b, err := io.ReadAll(crowd[0]); errors.Is(err, context.DeadlineExceeded) || strings.Contains(string(b), "ASIA") {
 		t.Errorf("the oldest connection: %q %v", b, err)
+	}
+}
+
+// Who sends the beginning of a request, or nothing, gets nothing and is closed.
+func TestAHalfRequestIsClosedWithoutAWord(t *testing.T) {
+	e, _, token := endpoint(t, always)
+	for _, half := range []string{"", "GET /v1/cred", "GET /v1/credentials HTTP/1.1\r\nHost: " + e.host + "\r\nAuthorization: " + token + "\r\n"} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			if got := raw(t, e.host, half); got != "" {
+				t.Errorf("of %q: %q", half, got)
+			}
+		})
 	}
 }
 

@@ -29,7 +29,7 @@ type Socket struct {
 	dir     string
 	uid     int
 	provide Provider
-	ln      *net.UnixListener
+	crowd   *crowd
 }
 
 // Listen makes the directory dir, which must not be there, with the socket and
@@ -66,8 +66,8 @@ func Listen(dir string, uid, gid int, program, region string, provide Provider) 
 		_ = ln.Close()
 		return nil, fmt.Errorf("open credentials socket: %w", err)
 	}
-	s := &Socket{dir: dir, uid: uid, provide: provide, ln: ln}
-	go s.serve()
+	s := &Socket{dir: dir, uid: uid, provide: provide, crowd: &crowd{Listener: ln, max: maxConns}}
+	go s.crowd.serve(s.answer)
 	return s, nil
 }
 
@@ -95,22 +95,7 @@ func (s *Socket) Env() []string {
 
 // Close ends the serving and removes the directory.
 func (s *Socket) Close() error {
-	return errors.Join(s.ln.Close(), os.RemoveAll(s.dir))
-}
-
-func (s *Socket) serve() {
-	crowd := &crowd{Listener: s.ln, max: maxConns}
-	for {
-		conn, err := crowd.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil: // out of files, for a moment
-			time.Sleep(10 * time.Millisecond)
-			continue
-		}
-		go s.answer(conn)
-	}
+	return errors.Join(s.crowd.Close(), os.RemoveAll(s.dir))
 }
 
 // reply is what goes over the socket: credentials as credential_process prints
@@ -125,7 +110,7 @@ type reply struct {
 	Error           string `json:",omitempty"`
 }
 
-func (s *Socket) answer(conn net.Conn) {
+func (s *Socket) answer(conn *member) {
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(writeLimit))
 	var r reply
@@ -152,12 +137,8 @@ func (s *Socket) ask() reply {
 
 // peer is the user of the process at the other end, as the kernel noted it when
 // that process connected.
-func peer(conn net.Conn) (int, error) {
-	m, ok := conn.(*member)
-	if !ok {
-		return -1, errors.New("not a connection of ours")
-	}
-	unixConn, ok := m.Conn.(*net.UnixConn)
+func peer(conn *member) (int, error) {
+	unixConn, ok := conn.Conn.(*net.UnixConn)
 	if !ok {
 		return -1, errors.New("not a unix socket")
 	}

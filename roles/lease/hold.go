@@ -37,8 +37,8 @@ func (l *Ledger) Hold(id string) (release func(), err error) {
 	return sync.OnceFunc(func() { _ = f.Close() }), nil
 }
 
-// held says whether any process holds the lease.
-func (l *Ledger) held(id string) (bool, error) {
+// Held says whether any process holds the lease.
+func (l *Ledger) Held(id string) (bool, error) {
 	if _, err := os.Lstat(l.holdOf(id)); errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}

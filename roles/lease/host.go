@@ -19,6 +19,8 @@ type Host struct {
 	// Gone says whether the process with this pid and start time has
 	// certainly ended. An error or a doubt is "no".
 	Gone func(pid int, start uint64) bool
+	// Open gives a pidfd of the process; nil where Gone alone is to be asked.
+	Open func(pid int) (int, error)
 	// Uptime is the time since boot, sleep included, and unmoved by changes
 	// of the wall clock.
 	Uptime func() (time.Duration, error)
@@ -26,7 +28,7 @@ type Host struct {
 
 // ThisHost describes the machine that the program runs on.
 func ThisHost() Host {
-	h := Host{Gone: gone, Uptime: uptime, PIDNamespace: namespace()}
+	h := Host{Gone: gone, Open: openProcess, Uptime: uptime, PIDNamespace: namespace()}
 	if b, err := readSmall("/proc/sys/kernel/random/boot_id", 64); err == nil {
 		h.BootID = strings.TrimSpace(string(b))
 	}

@@ -66,7 +66,7 @@ func (l *Ledger) Dead(le Lease, now time.Time) (dead bool, why string) {
 	case !l.host.Gone(o.PID, o.StartTime):
 		return false, "the runner process lives"
 	}
-	held, err := l.held(le.ID)
+	held, err := l.Held(le.ID)
 	switch {
 	case err != nil:
 		return false, err.Error()

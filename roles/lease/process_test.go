@@ -188,7 +188,7 @@ func TestHoldAndItsProbeDoNotDisturbEachOther(t *testing.T) {
 				return
 			default:
 			}
-			if _, err := l.held(le.ID); err != nil {
+			if _, err := l.Held(le.ID); err != nil {
 				done <- err
 				return
 			}
@@ -204,7 +204,7 @@ func TestHoldAndItsProbeDoNotDisturbEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		release()
-		if held, err := l.held(le.ID); err != nil || !held {
+		if held, err := l.Held(le.ID); err != nil || !held {
 			t.Fatalf("held = %v, %v while a second holder is left", held, err)
 		}
 		second()

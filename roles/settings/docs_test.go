@@ -21,8 +21,12 @@ func docs(t *testing.T) string {
 // TestExamplesOfTheDocumentationParse completes each with the tables that a
 // file must have, where the example leaves them out.
 func TestExamplesOfTheDocumentationParse(t *testing.T) {
-	parts := strings.Split(docs(t), "```toml\n")[1:]
-	if len(parts) < 8 {
+	bases, err := os.ReadFile("../../docs/bases.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(docs(t)+string(bases), "```toml\n")[1:]
+	if len(parts) < 14 {
 		t.Fatalf("%d examples found", len(parts))
 	}
 	for _, part := range parts {

@@ -13,6 +13,7 @@ import (
 	"envrole/executor"
 	"envrole/internal/handover"
 	"envrole/internal/stage"
+	"envrole/internal/stage/setup"
 	"envrole/roles/fault"
 )
 
@@ -60,6 +61,27 @@ func (c *cleaning) cleanBase(ctx context.Context, on handedOn) error {
 	return ex.Cleanup(ctx, c.call.Stdout, c.call.Stderr)
 }
 
+// unnamed cleans up after a job of which nothing at all is known, if the
+// configured base can do anything about that.
+func (c *cleaning) unnamed(ctx context.Context) error {
+	if c.conf == nil {
+		return nil
+	}
+	base, err := c.call.Known().Named(c.conf.Executor.Base)
+	if err != nil {
+		return err
+	}
+	u, ok := base.(executor.Unnamed)
+	if !ok {
+		return nil
+	}
+	ex, err := u.Unnamed(executor.Job{StateDir: c.conf.State.Dir, Values: c.conf.Executor.Table(), PassEnv: c.conf.Executor.PassEnv})
+	if err != nil {
+		return err
+	}
+	return ex.Cleanup(ctx, c.call.Stdout, c.call.Stderr)
+}
+
 // elsewhere has the full program do it. What it has to say it says itself.
 func (c *cleaning) elsewhere(ctx context.Context, on handedOn) error {
 	program, err := stage.Elsewhere()
@@ -95,7 +117,7 @@ func BaseStage() stage.Stage {
 			}
 			c := &cleaning{call: call, handed: handed}
 			if on.Plan == nil {
-				if c.conf, err = stage.LoadSettings(call); err != nil {
+				if c.conf, err = setup.Settings(call); err != nil {
 					return err
 				}
 			}

@@ -13,6 +13,8 @@ import (
 	"envrole/internal/handover"
 	"envrole/internal/revoker"
 	"envrole/internal/stage"
+	"envrole/internal/stage/report"
+	"envrole/internal/stage/setup"
 	"envrole/internal/vend"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
@@ -43,7 +45,7 @@ type cleaning struct {
 }
 
 func run(ctx context.Context, call stage.Call) (err error) {
-	conf, confErr := stage.LoadSettings(call)
+	conf, confErr := setup.Settings(call)
 	handed, handedErr := stage.ReadHanded()
 	c := &cleaning{call: call, handed: handed, conf: conf}
 	// The job's lease is where config and prepare put it, though the
@@ -71,6 +73,7 @@ func run(ctx context.Context, call stage.Call) (err error) {
 		errs = append(errs, c.own(ctx))
 	} else {
 		stage.Say(call.Stderr, "no job_env: only leftovers are swept")
+		errs = append(errs, c.unnamed(ctx))
 	}
 	if conf != nil {
 		errs = append(errs, c.sweep(ctx))
@@ -93,7 +96,7 @@ func (c *cleaning) own(ctx context.Context) error {
 	if it, ok := rep.Of(c.handed.LeaseID); ok && it.Outcome == revoke.Unrevoked {
 		if it.Lease.SessionName == "" && state.Session != nil {
 			stage.Say(c.call.Stderr, "the job's session is %s of role %s and can be used until %s; the ledger cannot revoke it: deny aws:userid \"*:%s\" on the role by hand",
-				state.Session.Name, state.Session.RoleARN, stage.Moment(state.Session.Expiration), state.Session.Name)
+				state.Session.Name, state.Session.RoleARN, report.Moment(state.Session.Expiration), state.Session.Name)
 		}
 		// The report has said why, with the way out.
 		err = fault.New(fault.ClassOf(err), "clean up after the job", "", errUnrevoked, "")
@@ -144,9 +147,9 @@ func (c *cleaning) sweep(ctx context.Context) error {
 }
 
 func (c *cleaning) report(rep revoke.Report) error {
-	stage.TellReport(c.call.Stderr, rep)
+	report.Tell(c.call.Stderr, rep)
 	if c.log == nil {
 		return nil
 	}
-	return stage.AuditReport(c.log, rep)
+	return report.Audit(c.log, rep)
 }

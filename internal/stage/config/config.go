@@ -12,6 +12,7 @@ import (
 	"envrole/executor"
 	"envrole/executor/job"
 	"envrole/internal/stage"
+	"envrole/internal/stage/setup"
 	"envrole/internal/version"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
@@ -46,7 +47,7 @@ type driver struct {
 }
 
 func run(ctx context.Context, call stage.Call) error {
-	conf, err := stage.LoadSettings(call)
+	conf, err := setup.Settings(call)
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func run(ctx context.Context, call stage.Call) error {
 	if err != nil {
 		return err
 	}
-	facts, err := stage.Facts(payload, conf)
+	facts, err := setup.Facts(payload, conf)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func run(ctx context.Context, call stage.Call) error {
 	if err != nil {
 		return err
 	}
-	said, err := base.Announce(ctx, stage.BaseJob(call, conf, facts, id), call.Stderr)
+	said, err := base.Announce(ctx, setup.BaseJob(call, conf, facts, id), call.Stderr)
 	if err != nil {
 		return err
 	}

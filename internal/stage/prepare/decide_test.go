@@ -18,6 +18,7 @@ import (
 	"envrole/internal/bases"
 	"envrole/internal/fakegitlab"
 	"envrole/internal/stage"
+	"envrole/internal/stage/setup"
 	"envrole/roles"
 	"envrole/roles/settings"
 )
@@ -243,7 +244,7 @@ func decided(t *rapid.T, conf *settings.Settings, events *audit.Log, m map[strin
 	defer func() { log = out.String() }()
 	p := &preparation{call: stage.Call{Stdout: &out, Stderr: &out}, conf: conf, log: events}
 	if p.payload, err = job.ParsePayload(bytes.NewReader(text)); err == nil {
-		p.facts, err = stage.Facts(p.payload, conf)
+		p.facts, err = setup.Facts(p.payload, conf)
 	}
 	if err == nil {
 		d, err = p.decide(t.Context())

@@ -16,6 +16,7 @@ import (
 	"envrole/internal/crash"
 	"envrole/internal/handover"
 	"envrole/internal/stage"
+	"envrole/internal/stage/setup"
 	"envrole/roles"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
@@ -111,7 +112,7 @@ func (p *preparation) begin(ctx context.Context) error {
 	if p.handed, err = stage.ReadHanded(); err != nil {
 		return err
 	}
-	if p.conf, err = stage.LoadSettings(p.call); err != nil {
+	if p.conf, err = setup.Settings(p.call); err != nil {
 		return err
 	}
 	if p.conf.State.Dir != p.handed.StateDir {
@@ -125,13 +126,13 @@ func (p *preparation) begin(ctx context.Context) error {
 	if p.payload, err = job.ReadPayload(p.call.Runner.PayloadFile); err != nil {
 		return err
 	}
-	if p.facts, err = stage.Facts(p.payload, p.conf); err != nil {
+	if p.facts, err = setup.Facts(p.payload, p.conf); err != nil {
 		return err
 	}
 	if p.base, err = p.call.Known().Named(p.conf.Executor.Base); err != nil {
 		return err
 	}
-	p.baseJob = stage.BaseJob(p.call, p.conf, p.facts, p.handed.LeaseID)
+	p.baseJob = setup.BaseJob(p.call, p.conf, p.facts, p.handed.LeaseID)
 	p.baseJob.Deadline, p.baseJob.Alive = p.deadline(), stage.Alive(p.ledger)
 	// Where it is not known the job ends at its deadline; writeLease says so.
 	owner, _ := lease.FindOwner(p.handed.Owner)

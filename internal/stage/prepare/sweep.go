@@ -7,6 +7,7 @@ import (
 	"envrole/internal/audit"
 	"envrole/internal/revoker"
 	"envrole/internal/stage"
+	"envrole/internal/stage/report"
 	"envrole/roles/revoke"
 )
 
@@ -33,7 +34,7 @@ func (p *preparation) sweepAlongside(ctx context.Context) (wait func()) {
 		if err != nil && ctx.Err() == nil {
 			_ = p.log.Event(audit.SweepFailed, audit.Fields{"reason": stage.Printable(err.Error())})
 		}
-		_ = stage.AuditReport(p.log, rep)
+		_ = report.Audit(p.log, rep)
 	}()
 	return func() {
 		timer := time.AfterFunc(sweepPatience, cancel)

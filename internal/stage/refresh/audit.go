@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"envrole/internal/audit"
+	"envrole/internal/renewal"
 	"envrole/internal/stage"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
@@ -17,17 +18,24 @@ func (r *refresh) auditRefreshed(le lease.Lease, lent session.Session, generatio
 		"access_key_id": lent.AccessKeyID, "assumed_role_id": lent.AssumedRoleID, "generation": generation,
 		"expires": lent.Expiration.UTC().Format(time.RFC3339), "duration_s": int(lent.Duration.Seconds()),
 		"dropped_tags": lent.DroppedTags, "sts_ms": took.Milliseconds(), "sts_request": lent.RequestID,
+		"failures": r.failures,
 	}))
 }
 
-// failed writes down why a session was not renewed, and passes the error on.
+// failed writes down why a session was not renewed, and passes the error on. Of
+// failures in a row that may pass it writes the first, second, fourth, eighth and
+// so on: an outage of hours is some lines a job.
 func (r *refresh) failed(err error) error {
+	n := r.failures + 1
+	if !renewal.Final(err) && n&(n-1) != 0 {
+		return err
+	}
 	le, getErr := r.ledger.Get(r.handed.LeaseID)
 	if getErr != nil {
 		le = lease.Lease{ID: r.handed.LeaseID, JobID: r.state.JobID}
 	}
 	return errors.Join(err, r.log.Event(audit.RefreshFailed, fieldsOf(le, audit.Fields{
-		"reason": stage.Printable(err.Error()), "class": fault.ClassOf(err).String(),
+		"reason": stage.Printable(err.Error()), "class": fault.ClassOf(err).String(), "failures": n,
 	})))
 }
 

@@ -22,6 +22,7 @@ import (
 	"envrole/internal/handover"
 	"envrole/internal/renewal"
 	"envrole/internal/stage"
+	"envrole/internal/stage/setup"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
 	"envrole/roles/session"
@@ -30,7 +31,7 @@ import (
 
 // Main is the helper's whole program where args, those of the process, ask for
 // it; else it does nothing and says so.
-func Main(args []string, out io.Writer) (mine bool) {
+func Main(args []string, in io.Reader, out io.Writer) (mine bool) {
 	if len(args) != 2 || args[1] != renewal.Argument {
 		return false
 	}
@@ -38,7 +39,7 @@ func Main(args []string, out io.Writer) (mine bool) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	// A write that fails has no reader left.
-	_ = json.NewEncoder(out).Encode(renewal.Of(renew(ctx)))
+	_ = json.NewEncoder(out).Encode(renewal.Of(renew(ctx, in)))
 	return true
 }
 
@@ -52,10 +53,12 @@ type refresh struct {
 	ledger *lease.Ledger
 	log    *audit.Log
 	state  handover.State
+	// failures is how many renewals failed in a row before this one.
+	failures int
 }
 
-func renew(ctx context.Context) (err error) {
-	r, err := begin()
+func renew(ctx context.Context, in io.Reader) (err error) {
+	r, err := begin(in)
 	if err != nil {
 		return err
 	}
@@ -70,12 +73,17 @@ func renew(ctx context.Context) (err error) {
 }
 
 // begin reads everything that needs no network.
-func begin() (*refresh, error) {
-	handed, err := stage.ReadHanded()
+func begin(in io.Reader) (*refresh, error) {
+	handed, err := stage.ReadHandedButKey()
 	if err != nil {
 		return nil, err
 	}
-	conf, err := stage.LoadSettings(stage.Call{ConfigFile: os.Getenv("ENVROLE_CONFIG")})
+	order, err := renewal.Take(in)
+	if err != nil {
+		return nil, fault.New(fault.Internal, op, "", err, "")
+	}
+	handed.Key = order.Key
+	conf, err := setup.Settings(stage.Call{ConfigFile: os.Getenv("ENVROLE_CONFIG")})
 	if err != nil {
 		// The administrator may be just writing it: not the job's end.
 		return nil, fault.New(fault.Passing, op, "", err, "")
@@ -83,7 +91,7 @@ func begin() (*refresh, error) {
 	if conf.State.Dir != handed.StateDir {
 		return nil, fault.New(fault.Passing, op, "", fmt.Errorf("[state] dir is no longer %s, where this job began", handed.StateDir), "")
 	}
-	r := &refresh{conf: conf, handed: handed}
+	r := &refresh{conf: conf, handed: handed, failures: order.Failures}
 	if r.ledger, err = lease.Open(conf.State.Dir); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,10 @@
 package refresh
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -8,6 +12,7 @@ import (
 	"envrole/internal/handover"
 	"envrole/internal/stage"
 	"envrole/roles"
+	"envrole/roles/fault"
 	"envrole/roles/lease"
 	"envrole/roles/seal"
 	"envrole/roles/session"
@@ -93,6 +98,34 @@ func TestASlowerHelperThrowsItsSessionAway(t *testing.T) {
 	now, err := stage.OpenState(r.ledger, r.handed)
 	if err != nil || now.Session.SecretAccessKey != "of the faster one" || now.Session.Generation != 2 {
 		t.Errorf("generation %d: %v", now.Session.Generation, err)
+	}
+}
+
+// An outage of hours is some lines in the audit log, not hundreds; what is final
+// is always written down.
+func TestFailuresInARowAreWrittenDownEverMoreSeldom(t *testing.T) {
+	r := lentOnce(t)
+	lines := func() int {
+		b, err := os.ReadFile(filepath.Join(r.handed.StateDir, audit.FileName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(b), `"event":"refresh_failed"`)
+	}
+	down := fault.New(fault.Passing, op, "", errors.New("STS is down"), "")
+	for r.failures = range 1000 {
+		if err := r.failed(down); !errors.Is(err, error(down)) {
+			t.Fatal(err)
+		}
+	}
+	if n := lines(); n != 10 { // 1, 2, 4 ... 512
+		t.Errorf("%d lines of 1000 failures", n)
+	}
+	r.failures = 1000
+	_ = r.failed(fault.New(fault.Permanent, op, "", errors.New("denied"), ""))
+	b, err := os.ReadFile(filepath.Join(r.handed.StateDir, audit.FileName))
+	if n := lines(); err != nil || n != 11 || !strings.Contains(string(b), `"failures":1001`) || !strings.Contains(string(b), `"failures":512`) {
+		t.Errorf("%d lines, %v:\n%s", n, err, b)
 	}
 }
 

@@ -2,6 +2,8 @@ package run
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -9,10 +11,22 @@ import (
 	"envrole/executor"
 	"envrole/executor/mask"
 	"envrole/internal/handover"
+	"envrole/internal/renewal"
 	"envrole/internal/stage"
+	"envrole/roles"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
 )
+
+// afterScript is the sub-stage that runs after the author's others, whether or
+// not they failed.
+const afterScript = "after_script"
+
+// noFiles leads SDKs away from the files in the home of the job's user: they may
+// be another job's.
+func noFiles() []string {
+	return []string{"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull}
+}
 
 // delivery is one sub-stage's way to the session.
 type delivery struct {
@@ -49,8 +63,16 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 		s.close()
 	}
 	if err := d.renewDue(ctx, s); err != nil {
-		quiet()
-		return nil, nil, err
+		if ctx.Err() != nil || subStage != afterScript {
+			quiet()
+			return nil, nil, err
+		}
+		// What cleans up after a job must run, with or without AWS.
+		s.say("after_script runs without a session: %v", err)
+		if session.Delivery == "" || session.Delivery == roles.DeliveryEnv {
+			quiet()
+			return append(env, noFiles()...), func() {}, nil
+		}
 	}
 	given, stop, err := d.serve(ctx, s)
 	if err != nil {
@@ -62,9 +84,11 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 
 func (d *delivery) source(ctx context.Context, session handover.Session) *source {
 	return &source{
-		ctx: ctx, ledger: d.ledger, handed: d.handed, session: session,
+		ctx: ctx, watch: d.ledger.Watch(d.handed.LeaseID), session: session,
 		learn: d.learn, say: d.log.say, wake: make(chan struct{}, 1),
-		helper: func(ctx context.Context) error { return runHelper(ctx, d.call.ConfigFile, d.base) },
+		helper: func(ctx context.Context, failures int) error {
+			return runHelper(ctx, d.call.ConfigFile, d.base, renewal.Order{Key: d.handed.Key, Failures: failures})
+		},
 		reopen: func() (handover.State, error) { return stage.OpenState(d.ledger, d.handed) },
 		now:    func() handover.Instant { return handover.Now(d.ledger.Host().Uptime) },
 	}
@@ -89,7 +113,7 @@ func (d *delivery) renewDue(ctx context.Context, s *source) error {
 	}
 	left := session.Left(s.now()).Round(time.Second)
 	if left <= 0 {
-		return err
+		return fault.New(fault.ClassOf(err), "use session", session.Name, fmt.Errorf("it has expired and could not be renewed: %w", err), fault.HelpOf(err))
 	}
 	s.say("session %s could not be renewed, and is good for %s more: %v", session.Name, left, err)
 	return nil

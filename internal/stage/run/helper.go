@@ -15,6 +15,7 @@ import (
 	"envrole/executor"
 	"envrole/executor/shell"
 	"envrole/internal/renewal"
+	"envrole/internal/stage"
 	"envrole/roles/fault"
 )
 
@@ -26,16 +27,22 @@ const helperLimit = 11 * time.Minute
 const helperGrace = 5 * time.Second
 
 // runHelper renews the session by the helper program. Nothing secret is on its
-// command line: what the config stage handed on is in this stage's environment,
-// and the helper inherits that, without the job's own variables.
-func runHelper(ctx context.Context, configFile string, base executor.Executor) error {
+// command line. The helper inherits this stage's environment, without the job's
+// own variables and without its key, which the order holds.
+func runHelper(ctx context.Context, configFile string, base executor.Executor, order renewal.Order) error {
 	program, err := helperProgram(base)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, helperLimit)
 	defer cancel()
+	stdin, err := order.Stdin()
+	if err != nil {
+		return fault.New(fault.Passing, "renew session", "", err, "")
+	}
+	defer func() { _ = stdin.Close() }()
 	cmd := exec.CommandContext(ctx, program, renewal.Argument)
+	cmd.Stdin = stdin
 	cmd.Env = append(withoutJobVariables(os.Environ()), "ENVROLE_CONFIG="+configFile)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = helperGrace
@@ -79,12 +86,13 @@ func helperProgram(base executor.Executor) (string, error) {
 	return program, nil
 }
 
-// withoutJobVariables leaves out what authors control: the helper needs none of
-// it.
+// withoutJobVariables leaves out what authors control, which the helper needs
+// nothing of, and the job's key: for a moment, other processes of the same user
+// can read a new program's environment.
 func withoutJobVariables(environ []string) []string {
 	var out []string
 	for _, kv := range environ {
-		if !strings.HasPrefix(kv, "CUSTOM_ENV_") {
+		if !strings.HasPrefix(kv, "CUSTOM_ENV_") && !strings.HasPrefix(kv, stage.EnvKey+"=") {
 			out = append(out, kv)
 		}
 	}

@@ -68,6 +68,7 @@ func run(ctx context.Context, call stage.Call) error {
 		secrets = state.Session.Secrets()
 	}
 	log := &jobLog{out: call.Stdout}
+	defer log.end()
 	filter, err := mask.New(log, secrets...)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ func (d *delivery) serve(ctx context.Context, s *source) (env []string, stop fun
 	case roles.DeliveryEndpoint:
 		env, stop, err = d.endpoint(s) //nolint:contextcheck // requests have contexts of their own
 	case roles.DeliveryProfile:
-		env, stop, err = d.profile(s) //nolint:contextcheck // likewise
+		env, stop, err = d.profile(s)
 	default:
 		err = errors.New("this version does not know it")
 	}
@@ -48,7 +48,7 @@ func (d *delivery) endpoint(s *source) ([]string, func(), error) {
 	if err := d.filter.Add(d.tokens...); err != nil {
 		return nil, nil, errors.Join(err, e.Close())
 	}
-	return append(e.Env(), "AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull), func() { _ = e.Close() }, nil
+	return append(e.Env(), noFiles()...), func() { _ = e.Close() }, nil
 }
 
 // profile serves a unix socket to the job's user, and writes the config file

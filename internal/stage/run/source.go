@@ -12,7 +12,6 @@ import (
 	"envrole/internal/crash"
 	"envrole/internal/handover"
 	"envrole/internal/renewal"
-	"envrole/internal/stage"
 	"envrole/internal/vend"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
@@ -24,12 +23,11 @@ import (
 // out for a lease that is not lent any more, past its deadline, or without its
 // runner.
 type source struct {
-	ledger *lease.Ledger
-	handed stage.Handed
-	learn  func(secrets ...string) error    // the log filter's
-	helper func(context.Context) error      // renews and seals
-	say    func(format string, args ...any) // one line in the job's log
-	reopen func() (handover.State, error)   // reads what is sealed now
+	watch  *lease.Watch
+	learn  func(secrets ...string) error                 // the log filter's
+	helper func(ctx context.Context, failures int) error // renews and seals; failures in a row before
+	say    func(format string, args ...any)              // one line in the job's log
+	reopen func() (handover.State, error)                // reads what is sealed now
 	now    func() handover.Instant
 
 	ctx     context.Context //nolint:containedctx // a renewal outlives the request that began it, and ends with the script
@@ -40,6 +38,7 @@ type source struct {
 	session   handover.Session
 	flight    chan struct{} // closed when the running renewal has ended
 	last      error         // how the last renewal ended
+	failures  int           // in a row
 	pause     time.Duration // after the last failure
 	notBefore time.Time     // when the next renewal may begin
 	closed    bool          // no renewal begins any more
@@ -52,6 +51,7 @@ func (s *source) close() {
 	s.closed = true
 	s.mu.Unlock()
 	s.running.Wait()
+	s.watch.Close()
 }
 
 // renew renews the session and waits for it until ctx ends. Those who come while
@@ -90,8 +90,9 @@ func (s *source) fly() {
 	defer s.mu.Unlock()
 	s.last = err
 	if err == nil {
-		s.pause = 0
+		s.pause, s.failures = 0, 0
 	} else {
+		s.failures++
 		s.pause = nextPause(s.pause, s.session.Lifetime)
 		s.notBefore = time.Now().Add(jittered(s.pause))
 	}
@@ -101,7 +102,10 @@ func (s *source) fly() {
 
 func (s *source) renewOnce(ctx context.Context) error {
 	crash.Point("refresh-begun")
-	if err := s.helper(ctx); err != nil {
+	s.mu.Lock()
+	failures := s.failures
+	s.mu.Unlock()
+	if err := s.helper(ctx, failures); err != nil {
 		return err
 	}
 	state, err := s.reopen()
@@ -156,17 +160,22 @@ func (s *source) current(ctx context.Context) (handover.Session, error) {
 	return session, s.served() // STS may have taken its time
 }
 
-// served says why nothing may be given out any more, or nil.
+// served says why nothing may be given out any more, or nil. It looks at the
+// lease and the runner each time: what is being taken back is given to nobody.
 func (s *source) served() error {
-	le, err := s.ledger.Get(s.handed.LeaseID)
+	le, err := s.watch.Get()
 	switch {
-	case err != nil:
-		return fmt.Errorf("%w: the lease cannot be read", vend.ErrRefused)
+	case errors.Is(err, lease.ErrNotFound):
+		return fmt.Errorf("%w: the lease of the session is gone", vend.ErrRefused)
+	case errors.Is(err, lease.ErrDamaged), errors.Is(err, lease.ErrNewer):
+		return fmt.Errorf("%w: the lease cannot be understood", vend.ErrRefused)
+	case err != nil: // such as too many open files: nothing is known, so nothing is given
+		return errors.New("the lease of the session could not be read just now")
 	case le.State != lease.Lent:
 		return fmt.Errorf("%w: the session is being taken back", vend.ErrRefused)
 	case time.Now().After(le.Deadline):
 		return fmt.Errorf("%w: the job's deadline has passed", vend.ErrRefused)
-	case s.ledger.OwnerGone(le):
+	case s.watch.OwnerGone(le):
 		return fmt.Errorf("%w: the runner of the job is gone", vend.ErrRefused)
 	}
 	return nil

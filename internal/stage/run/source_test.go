@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +29,7 @@ type bench struct {
 	asked   atomic.Int32
 	learned [][]string
 	said    []string
+	told    []int // of failures
 	mu      sync.Mutex
 	sealed  handover.Session
 	answer  func(n int32) error // of the n-th renewal
@@ -64,9 +67,10 @@ func newBench(t *testing.T, life time.Duration) *bench {
 	}
 	b.set(t, func(le *lease.Lease) { le.State = lease.Lent })
 	b.source = &source{
-		ctx: t.Context(), ledger: ledger, handed: stage.Handed{LeaseID: b.id}, session: b.sealed, wake: make(chan struct{}, 1),
+		ctx: t.Context(), watch: ledger.Watch(b.id), session: b.sealed, wake: make(chan struct{}, 1),
 		now: func() handover.Instant { return handover.Now(uptime) },
-		helper: func(context.Context) error {
+		helper: func(_ context.Context, failures int) error {
+			b.told = append(b.told, failures)
 			if err := b.answer(b.asked.Add(1)); err != nil {
 				return err
 			}
@@ -183,6 +187,23 @@ func TestALongOutageIsSaidAndEnds(t *testing.T) {
 	})
 }
 
+// The helper is told how many failed before, so that it need not write down all.
+func TestTheHelperIsToldOfFailuresInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 15*time.Minute)
+		b.answer = func(n int32) error {
+			if n == 4 || n > 5 {
+				return nil
+			}
+			return passing()
+		}
+		b.serving(t, func() { time.Sleep(29 * time.Minute) })
+		if fmt.Sprint(b.told) != "[0 1 2 3 0 1]" {
+			t.Errorf("told %d", b.told)
+		}
+	})
+}
+
 func TestAFinalAnswerIsSaidOnceAndNotAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 15*time.Minute)
@@ -251,10 +272,11 @@ func TestNothingIsServedForALeaseThatEnds(t *testing.T) {
 		"without a runner": func(t *testing.T, b *bench) {
 			h := b.ledger.Host()
 			h.Gone = func(pid int, _ uint64) bool { return pid == 4711 }
-			var err error
-			if b.source.ledger, err = lease.OpenOn(b.ledger.Dir(), h); err != nil {
+			ledger, err := lease.OpenOn(b.ledger.Dir(), h)
+			if err != nil {
 				t.Fatal(err)
 			}
+			b.watch = ledger.Watch(b.id)
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -270,6 +292,31 @@ func TestNothingIsServedForALeaseThatEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Too many open files, a disk that does not answer: nothing is known for now, so
+// nothing is given, and a tool may ask again.
+func TestALeaseThatCannotBeReadForNowIsNoRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 48*time.Hour)
+		record, aside := filepath.Join(b.ledger.Dir(), "leases", b.id+".json"), filepath.Join(b.ledger.Dir(), "aside")
+		for _, err := range []error{os.Rename(record, aside), os.Mkdir(record, 0o700)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := b.provide(t.Context()); err == nil || errors.Is(err, vend.ErrRefused) {
+			t.Errorf("a directory in its place: %v", err)
+		}
+		for _, err := range []error{os.Remove(record), os.Rename(aside, record)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := b.provide(t.Context()); err != nil {
+			t.Errorf("all is well again: %v", err)
+		}
+	})
 }
 
 // A renewal that the filter cannot learn is not given to the job.
@@ -298,20 +345,6 @@ func TestJobsThatFailTogetherDoNotRetryTogether(t *testing.T) {
 	}
 	if len(seen) < 40 {
 		t.Errorf("%d different waits of 50", len(seen))
-	}
-}
-
-func TestEnvRolesLinesBeginALine(t *testing.T) {
-	var out bytes.Buffer
-	l := &jobLog{out: &out}
-	l.say("one")
-	_, _ = l.Write([]byte("half"))
-	l.say("two\nenvrole: forged")
-	_, _ = l.Write([]byte("whole\n"))
-	l.say("three")
-	want := "envrole: one\nhalf\nenvrole: two envrole: forged\nwhole\nenvrole: three\n"
-	if out.String() != want {
-		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }
 

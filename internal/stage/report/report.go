@@ -1,4 +1,6 @@
-package stage
+// Package report turns what a revocation or a sweep did into the audit log and
+// into lines for people.
+package report
 
 import (
 	"errors"
@@ -7,14 +9,15 @@ import (
 	"time"
 
 	"envrole/internal/audit"
+	"envrole/internal/stage"
 	"envrole/roles/fault"
 	"envrole/roles/revoke"
 )
 
-// AuditReport writes one line for every lease that a revocation or a sweep
+// Audit writes one line for every lease that a revocation or a sweep
 // settled or failed to settle, and for every file that it could not read. What
 // another process did stands in the log already.
-func AuditReport(log *audit.Log, rep revoke.Report) error {
+func Audit(log *audit.Log, rep revoke.Report) error {
 	var errs []error
 	for _, it := range rep.Items {
 		event, ok := eventOf(it.Outcome)
@@ -31,12 +34,12 @@ func AuditReport(log *audit.Log, rep revoke.Report) error {
 			fields["swept_because"] = it.Why
 		}
 		if it.Err != nil {
-			fields["reason"] = Printable(it.Err.Error())
+			fields["reason"] = stage.Printable(it.Err.Error())
 		}
 		errs = append(errs, log.Event(event, fields))
 	}
 	for _, d := range rep.Damaged {
-		errs = append(errs, log.Event(audit.Damaged, audit.Fields{"file": d.File, "reason": Printable(fmt.Sprint(d.Err))}))
+		errs = append(errs, log.Event(audit.Damaged, audit.Fields{"file": d.File, "reason": stage.Printable(fmt.Sprint(d.Err))}))
 	}
 	for _, p := range rep.Deleted {
 		errs = append(errs, log.Event(audit.PolicyDeleted, audit.Fields{"role": p.Role, "policy": p.Name}))
@@ -65,26 +68,26 @@ func eventOf(o revoke.Outcome) (audit.Event, bool) {
 // Moment is a time as people read it, in UTC.
 func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
 
-// TellReport says what became of sessions that did not end as they should, with
+// Tell says what became of sessions that did not end as they should, with
 // the way out once for each distinct failure.
-func TellReport(w io.Writer, rep revoke.Report) {
+func Tell(w io.Writer, rep revoke.Report) {
 	told := map[string]bool{}
 	for _, it := range rep.Items {
 		if it.Outcome != revoke.Unrevoked {
 			continue
 		}
 		if it.Lease.SessionName == "" {
-			Say(w, "lease %s cannot be read, and its session, if there is one, is NOT revoked: %v", it.Lease.ID, it.Err)
+			stage.Say(w, "lease %s cannot be read, and its session, if there is one, is NOT revoked: %v", it.Lease.ID, it.Err)
 		} else {
-			Say(w, "session %s of role %s is NOT revoked and can be used until %s: %v",
+			stage.Say(w, "session %s of role %s is NOT revoked and can be used until %s: %v",
 				it.Lease.SessionName, it.Lease.RoleARN, Moment(it.Lease.ExpiresAt), it.Err)
 		}
 		if help := fault.HelpOf(it.Err); help != "" && !told[help] {
 			told[help] = true
-			fmt.Fprintln(w, Printable(help))
+			fmt.Fprintln(w, stage.Printable(help))
 		}
 	}
 	for _, d := range rep.Damaged {
-		Say(w, "ledger: %s cannot be read: %v", d.File, d.Err)
+		stage.Say(w, "ledger: %s cannot be read: %v", d.File, d.Err)
 	}
 }

@@ -1,17 +1,21 @@
-package stage
+// Package setup reads what a job's decision is made from: the configuration and
+// the payload. It is apart from package stage because the run stage, which
+// decides nothing and starts most often, links neither.
+package setup
 
 import (
 	"path/filepath"
 
 	"envrole/executor"
 	"envrole/executor/job"
+	"envrole/internal/stage"
 	"envrole/roles"
 	"envrole/roles/fault"
 	"envrole/roles/settings"
 )
 
-// LoadSettings reads the configuration; a bad one is the administrator's to mend.
-func LoadSettings(call Call) (*settings.Settings, error) {
+// Settings reads the configuration; a bad one is the administrator's to mend.
+func Settings(call stage.Call) (*settings.Settings, error) {
 	conf, err := settings.Load(call.ConfigFile, call.Known().Tables())
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "load configuration", "", err,
@@ -26,7 +30,7 @@ func Facts(payload *job.Payload, conf *settings.Settings) (roles.Facts, error) {
 }
 
 // BaseJob is what the configured base is told of a job of these facts.
-func BaseJob(call Call, conf *settings.Settings, facts roles.Facts, leaseID string) executor.Job {
+func BaseJob(call stage.Call, conf *settings.Settings, facts roles.Facts, leaseID string) executor.Job {
 	private := []string{conf.File}
 	if file, err := filepath.Abs(conf.File); err == nil {
 		private = []string{file}

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"envrole/executor/docker"
+	"envrole/internal/dockertest"
+)
+
+// web is a service that says word on port 80.
+func web(word string, aliases ...string) docker.Container {
+	return docker.Container{
+		Name: "web:latest", Pull: []string{"never"}, Aliases: aliases, Env: map[string]string{"WORD": word},
+		Entrypoint: []string{"sh", "-c"}, Command: []string{`mkdir /w; echo "$WORD" >/w/index.html; exec httpd -f -p 80 -h /w`},
+	}
+}
+
+func serviceImages(t *testing.T) *dockertest.Daemon {
+	t.Helper()
+	d := dockertest.Start(t)
+	d.Import(t, busyImage, dockertest.Busybox())
+	d.Import(t, "web:latest", dockertest.Busybox().With("EXPOSE 80"))
+	return d
+}
+
+const fetchBoth = `for a in one other two; do echo "$a $(timeout 5 wget -qO- http://$a/)"; done`
+
+func TestServicesAnswerByTheirAliasesOnTheSamePort(t *testing.T) {
+	d := serviceImages(t)
+	if out, err := d.Docker(t, "network", "create", "chosen"); err != nil {
+		t.Fatal(out)
+	}
+	t.Cleanup(func() { _, _ = d.Docker(t, "network", "rm", "chosen") })
+	for _, network := range []string{"", "chosen", "bridge"} {
+		e, log := prepared(t, d, func(p *docker.Plan) {
+			inSh(p)
+			p.Network = network
+			p.Services = []docker.Container{web("first", "one", "other"), web("second", "two")}
+			p.Helper = &docker.Container{Name: busyImage, Pull: []string{"never"}}
+		})
+		for _, subStage := range []string{"build_script", "get_sources"} {
+			if out := must(t, e, subStage, fetchBoth); out != "one first\nother first\ntwo second\n" {
+				t.Errorf("network %q: %q", network, out)
+			}
+		}
+		if strings.Contains(log, "warning: service") {
+			t.Errorf("network %q: %q", network, log)
+		}
+	}
+}
+
+// Jobs on a network of their own, with the same aliases, do not meet.
+func TestServicesOfTwoJobsDoNotMeet(t *testing.T) {
+	d := serviceImages(t)
+	a, _ := prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services = []docker.Container{web("a", "db")} })
+	b, _ := prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services = []docker.Container{web("b", "db")} })
+	for range 3 {
+		if out := must(t, a, "build_script", "wget -qO- http://db/") + must(t, b, "build_script", "wget -qO- http://db/"); out != "a\nb\n" {
+			t.Errorf("%q", out)
+		}
+	}
+}
+
+func TestAServiceThatDoesNotAnswerIsShown(t *testing.T) {
+	d := serviceImages(t)
+	silent := docker.Container{Name: "web:latest", Pull: []string{"never"}, Entrypoint: []string{"sh", "-c"}, Command: []string{"echo I am deaf; exec sleep 1000"}}
+	dead := docker.Container{Name: "web:latest", Pull: []string{"never"}, Entrypoint: []string{"sh", "-c"}, Command: []string{"echo I will die; sleep 0.3; exit 3"}}
+	began := time.Now()
+	e, log := prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services, p.ServiceWait = []docker.Container{dead}, time.Minute })
+	for _, want := range []string{"warning: service web:latest", "exit code 3", "I will die"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("dead: no %q in %q", want, log)
+		}
+	}
+	if time.Since(began) > 50*time.Second {
+		t.Error("a dead service was waited for")
+	}
+	if out := must(t, e, "build_script", "echo goes on"); out != "goes on\n" {
+		t.Error(out)
+	}
+	_, log = prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services, p.ServiceWait = []docker.Container{silent}, time.Second })
+	for _, want := range []string{"warning: service web:latest", "no answer within 1s", "I am deaf"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("silent: no %q in %q", want, log)
+		}
+	}
+}

@@ -34,7 +34,8 @@ func TestAKilledRenewalLosesNothing(t *testing.T) {
 				w.runner.SkipCleanup = !cleaned
 				asked := func() bool { return w.aws.Count("AssumeRole") > 1 }
 				marker := filepath.Join(w.dir, "renewal")
-				cmd := w.startRunner(scripts(w, "until [ -e "+marker+" ]; do sleep 0.1; done"))
+				// Where nobody cleans up the script is on its own: it ends with the test.
+				cmd := w.startRunner(scripts(w, "until [ -e "+marker+" ] || [ ! -d "+w.dir+" ]; do sleep 0.1; done"))
 				// At the helper's points only the helper dies, and the run stage
 				// tries again; at the run stage's own points, the run stage.
 				switch point {

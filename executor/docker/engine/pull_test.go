@@ -168,14 +168,14 @@ func TestTheLongestScopeOfLoginsCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"registry.example.com/other:1":       "all",
-		"registry.example.com/acme/shop:1":   "acme",
-		"registry.example.com/acmeevil/shop": "all",
-		"registry.example.com.evil.org/acme": "",
-		"registry.example.com:5000/acme":     "",
-		"alpine":                             "hub",
-		"acme/alpine":                        "hub",
-		"evil.org/docker.io/alpine":          "",
+		"registry.example.com/other:1":                                "all",
+		"registry.example.com/acme/shop:1":                            "acme",
+		"registry.example.com/acmeevil/shop":                          "all",
+		"registry.example.com.evil.org/acme":                          "",
+		"registry.example.com:5000/acme":                              "",
+		"alpine":                                                      "hub",
+		"acme/alpine":                                                 "hub",
+		"evil.org/docker.io/alpine":                                   "",
 		"registry.example.com/acme@sha256:" + strings.Repeat("a", 64): "acme",
 	} {
 		if _, secret := l.logins.of(name); secret != want {

@@ -69,3 +69,11 @@ func TestAnAbsentComparisonIsShown(t *testing.T) {
 		t.Error(out.String())
 	}
 }
+
+func TestCoveredCountsOverlapsOnce(t *testing.T) {
+	at := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
+	spans := []span{{at(50), at(60)}, {at(0), at(20)}, {at(10), at(30)}, {at(12), at(15)}, {at(90), at(200)}}
+	if got := covered(spans, at(5), at(100)); got != 45*time.Millisecond {
+		t.Errorf("got %s, want 45ms", got)
+	}
+}

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -22,6 +23,7 @@ type options struct {
 	rounds, starts   int
 	bigRounds, crowd int
 	only             string
+	engine           string
 }
 
 func main() {
@@ -36,6 +38,7 @@ func main() {
 	flag.IntVar(&o.bigRounds, "big", 7, "jobs of each kind that print 100 MB")
 	flag.IntVar(&o.crowd, "crowd", 200, "jobs at once")
 	flag.StringVar(&o.only, "only", "", "measure only these, by comma: "+strings.Join(names(), ", "))
+	flag.StringVar(&o.engine, "engine", cmp.Or(os.Getenv("DOCKER_HOST"), "unix:///var/run/docker.sock"), "Docker Engine for jobs in containers; only unix:// addresses")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -60,6 +63,7 @@ func measures() []measure {
 		{"start", measureStart},
 		{"output", measureOutput},
 		{"endpoint", measureEndpoint},
+		{"docker", measureDocker},
 		{"go", measureGo},
 		{"crowd", measureCrowd},
 	}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"envrole/internal/dockertest"
+	"envrole/internal/fakerunner"
+)
+
+// benchImage is made here, of this host's own programs: no registry is asked.
+const benchImage = "envrole-bench:latest"
+
+// hundredMB prints 100 MB.
+const hundredMB = "head -c 100000000 /dev/zero | tr '\\0' 'y'"
+
+// measureDocker runs jobs in containers, through a proxy that knows when the
+// Engine was at work: the rest of the time is ours.
+func measureDocker(ctx context.Context, o options) (rows []row, err error) {
+	if err := engineReady(ctx, o.engine); err != nil {
+		why := "NOT MEASURED: " + err.Error()
+		fmt.Fprintln(os.Stderr, "\nWARNING: jobs in containers are "+why)
+		return []row{{name: "jobs in containers", ours: why, met: "?"}}, nil
+	}
+	w, err := newWorld(o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	proxy, err := startEngineProxy(o.engine, filepath.Join(w.dir, "engine.sock"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, proxy.Close()) }()
+	if err := w.inContainers(proxy.address); err != nil {
+		return nil, err
+	}
+	var starts, wholes series
+	for i := range o.rounds + 1 {
+		s, whole, err := w.containerJob(ctx, proxy, ":")
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			starts, wholes = append(starts, s), append(wholes, whole)
+		}
+	}
+	out, err := w.containerOutput(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return []row{
+		{name: "job in containers, ours until its first script", ours: starts.String(), target: "<= 50 ms", met: yesNo(starts.median() <= 50*time.Millisecond)},
+		{name: "  ours in the whole job, revocation included", ours: wholes.String()},
+		out,
+	}, nil
+}
+
+// engineReady makes the image in the Engine.
+func engineReady(ctx context.Context, engine string) error {
+	var root bytes.Buffer
+	if err := dockertest.Full().Tar(&root); err != nil {
+		return err
+	}
+	cmd := dockerCommand(ctx, engine, "import", "-", benchImage)
+	cmd.Stdin = &root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("there is no Docker Engine at %s (-engine names another): %w %s", engine, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+func dockerCommand(ctx context.Context, engine string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "docker", args...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+engine)
+	return cmd
+}
+
+// inContainers makes the world's own jobs run in containers.
+func (w *world) inContainers(engine string) error {
+	text, err := os.ReadFile(w.config)
+	if err != nil {
+		return err
+	}
+	text = append(text, fmt.Sprintf("[executor]\nbase = \"docker\"\n[executor.docker]\nhost = %q\npull_policy = [\"never\"]\n", engine)...)
+	if err := os.WriteFile(w.config, text, 0o600); err != nil {
+		return err
+	}
+	// The moment of the first script is when run is called for it.
+	w.ours.RunExec = append([]string{"/bin/sh", "-c", `date +%s%N >> "$0"; exec "$@"`, w.begun()}, w.ours.RunExec...)
+	return nil
+}
+
+func (w *world) begun() string { return filepath.Join(w.dir, "begun") }
+
+// containerJob runs one job and gives the time that was not the Engine's: until
+// its first script, and as a whole.
+func (w *world) containerJob(ctx context.Context, proxy *engineProxy, script string) (start, whole time.Duration, err error) {
+	payload, err := w.containerPayload()
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := os.RemoveAll(w.begun()); err != nil {
+		return 0, 0, err
+	}
+	from := time.Now()
+	res := w.ours.Run(ctx, job(payload, script))
+	to := time.Now()
+	if err := inContainersFailed(res); err != nil {
+		return 0, 0, err
+	}
+	text, err := os.ReadFile(w.begun())
+	if err != nil {
+		return 0, 0, err
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	ns, err := strconv.ParseInt(first, 10, 64)
+	if err != nil {
+		return 0, 0, err
+	}
+	at := time.Unix(0, ns)
+	return at.Sub(from) - proxy.busy(from, at), to.Sub(from) - proxy.busy(from, to), nil
+}
+
+func (w *world) containerPayload() ([]byte, error) {
+	payload, err := w.payload()
+	if err != nil {
+		return nil, err
+	}
+	var all map[string]any
+	if err := json.Unmarshal(payload, &all); err != nil {
+		return nil, err
+	}
+	all["image"] = map[string]any{"name": benchImage}
+	return json.Marshal(all)
+}
+
+// containerOutput compares a job that prints 100 MB with docker exec, both less
+// what they take for a script that does nothing.
+func (w *world) containerOutput(ctx context.Context, o options) (row, error) {
+	const name = "envrole-bench"
+	remove := func() { _ = dockerCommand(context.WithoutCancel(ctx), o.engine, "rm", "-f", name).Run() }
+	remove()
+	if out, err := dockerCommand(ctx, o.engine, "run", "-d", "--name", name, benchImage, "sleep", "3600").CombinedOutput(); err != nil {
+		return row{}, fmt.Errorf("start container: %w\n%s", err, out)
+	}
+	defer remove()
+	by := func(script string) (time.Duration, error) {
+		cmd := dockerCommand(ctx, o.engine, "exec", name, "bash", "-c", script)
+		cmd.Stdout = struct{ io.Writer }{io.Discard}
+		start := time.Now()
+		err := cmd.Run()
+		return time.Since(start), err
+	}
+	ours := func(script string) (time.Duration, error) {
+		payload, err := w.containerPayload()
+		if err != nil {
+			return 0, err
+		}
+		start := time.Now()
+		res := w.ours.Run(ctx, job(payload, script))
+		return time.Since(start), inContainersFailed(res)
+	}
+	var a, b series
+	for range o.bigRounds {
+		for _, one := range []struct {
+			run  func(string) (time.Duration, error)
+			into *series
+		}{{ours, &a}, {by, &b}} {
+			big, err := one.run(hundredMB)
+			if err != nil {
+				return row{}, err
+			}
+			small, err := one.run(":")
+			if err != nil {
+				return row{}, err
+			}
+			*one.into = append(*one.into, big-small)
+		}
+	}
+	return row{
+		name: "100 MB of output from a container", ours: a.String(), theirs: b.String() + " docker exec",
+		ratio: times(float64(a.median()), float64(b.median())), target: "<= 1.15x", met: yesNo(a.median()*100 <= b.median()*115),
+	}, nil
+}
+
+// inContainersFailed is failed for a base that says at debug level what it
+// removed.
+func inContainersFailed(res fakerunner.Result) error {
+	if strings.HasPrefix(res.Cleanup, "envrole: removed ") && strings.Count(res.Cleanup, "\n") == 1 {
+		res.Cleanup = ""
+	}
+	return failed("containers'", res)
+}

@@ -31,10 +31,6 @@ func (e *Engine) Prepare(ctx context.Context, log io.Writer) error {
 	if err := a.ping(ctx); err != nil {
 		return err
 	}
-	program, err := readAgent()
-	if err != nil {
-		return err
-	}
 	payload, err := readPayload(e.plan.PayloadFile)
 	if err != nil {
 		return err
@@ -45,7 +41,14 @@ func (e *Engine) Prepare(ctx context.Context, log io.Writer) error {
 	var agentID string
 	images := images{services: make([]image, len(e.plan.Services))}
 	err = together(ctx,
-		func(ctx context.Context) (err error) { agentID, err = program.ensure(ctx, a); return err },
+		func(ctx context.Context) error {
+			program, err := readAgent() // beside the others: it takes some milliseconds
+			if err != nil {
+				return err
+			}
+			agentID, err = program.ensure(ctx, a)
+			return err
+		},
 		func(ctx context.Context) error { return e.ensureNetwork(ctx, a) },
 		func(ctx context.Context) error { return e.ensureVolumes(ctx, a) },
 		func(ctx context.Context) error { return e.obtainAll(ctx, a, payload.logins, &images, log) },

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 )
 
 // Script is one sub-stage's script as GitLab Runner wrote it.
@@ -49,6 +50,14 @@ type LocalUser interface {
 type User struct {
 	UID, GID int
 	Groups   []int // supplementary
+}
+
+// Loopback is an Executor whose scripts have a loopback of their own, not this
+// host's.
+type Loopback interface {
+	// Listen listens on a free port of 127.0.0.1 where the author's scripts run,
+	// for them alone, until the listener is closed. ctx bounds the beginning.
+	Listen(ctx context.Context) (net.Listener, error)
 }
 
 // Guaranteed is an Executor that can say what ends the processes of its job.

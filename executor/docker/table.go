@@ -109,9 +109,9 @@ func (*Base) Table() schema.Table {
 			{Name: keyTimeout, Kind: schema.Duration, Default: "2m", Min: minTimeout, Max: maxTimeout},
 			{Name: keyPullTime, Kind: schema.Duration, Default: "30m", Min: minTimeout, Max: maxPullTimeout},
 		},
-		// The endpoint and the profile need a loopback or a socket that the job
-		// shares with the runner's host: a container has its own.
-		Deliveries: []string{roles.DeliveryEnv},
+		// The profile needs files and a socket that the job shares with the
+		// runner's host. The endpoint is brought onto the container's loopback.
+		Deliveries: []string{roles.DeliveryEnv, roles.DeliveryEndpoint},
 		Check:      check,
 	}
 }

@@ -43,18 +43,21 @@ type Endpoint struct {
 	cancel  context.CancelFunc
 }
 
-// Serve opens the endpoint. It lives until Close.
-func Serve(provide Provider) (*Endpoint, error) {
-	var raw [32]byte
-	if _, err := rand.Read(raw[:]); err != nil {
-		return nil, fmt.Errorf("make endpoint token: %w", err)
-	}
+// Loopback is a listener for Serve on this host: 127.0.0.1 and a free port.
+func Loopback(ctx context.Context) (net.Listener, error) {
 	// A connection lives for seconds: it needs no probes.
 	listen := net.ListenConfig{KeepAlive: -1}
 	listen.SetMultipathTCP(false) // there is one path on loopback
-	ln, err := listen.Listen(context.Background(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("open credentials endpoint: %w", err)
+	return listen.Listen(ctx, "tcp4", "127.0.0.1:0")
+}
+
+// Serve opens the endpoint on ln, whose address must be the one that the job's
+// tools connect to. Endpoint and listener live until Close; if there is an
+// error, ln is closed.
+func Serve(ln net.Listener, provide Provider) (*Endpoint, error) {
+	var raw [32]byte
+	if _, err := rand.Read(raw[:]); err != nil {
+		return nil, errors.Join(fmt.Errorf("make endpoint token: %w", err), ln.Close())
 	}
 	e := &Endpoint{
 		host: ln.Addr().String(), token: base64.RawURLEncoding.EncodeToString(raw[:]), provide: provide,

@@ -27,8 +27,11 @@ func always(context.Context) (Credentials, error) { return lent(), nil }
 
 func endpoint(t testing.TB, p Provider) (e *Endpoint, uri, token string) {
 	t.Helper()
-	e, err := Serve(p)
+	ln, err := Loopback(t.Context())
 	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err = Serve(ln, p); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Close() })

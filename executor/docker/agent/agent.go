@@ -62,6 +62,8 @@ func Main(args []string) (code int, mine bool) {
 		return report(probe(os.Stdin, os.Stdout)), true
 	case "wait":
 		return report(wait(rest, os.Stdout)), true
+	case "listen":
+		return report(listen(rest, os.Stdin, os.Stdout)), true
 	case "end":
 		return report(endBelow(rest)), true
 	default:

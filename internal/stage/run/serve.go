@@ -21,7 +21,7 @@ func (d *delivery) serve(ctx context.Context, s *source) (env []string, stop fun
 	case "", roles.DeliveryEnv:
 		return session.Env(), func() {}, nil
 	case roles.DeliveryEndpoint:
-		env, stop, err = d.endpoint(s) //nolint:contextcheck // requests have contexts of their own
+		env, stop, err = d.endpoint(ctx, s)
 	case roles.DeliveryProfile:
 		env, stop, err = d.profile(s)
 	default:
@@ -39,8 +39,16 @@ func (d *delivery) serve(ctx context.Context, s *source) (env []string, stop fun
 // endpoint serves the container-credentials protocol. The files in the home of
 // the job's user would win over it, so none are read: they may be of another
 // job.
-func (d *delivery) endpoint(s *source) ([]string, func(), error) {
-	e, err := vend.Serve(s.provide)
+func (d *delivery) endpoint(ctx context.Context, s *source) ([]string, func(), error) {
+	listen := vend.Loopback
+	if base, own := d.base.(executor.Loopback); own {
+		listen = base.Listen
+	}
+	ln, err := listen(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := vend.Serve(ln, s.provide) //nolint:contextcheck // requests have contexts of their own
 	if err != nil {
 		return nil, nil, err
 	}

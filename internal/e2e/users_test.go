@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -244,8 +245,12 @@ func TestAKilledRunStageOfAnIsolatedJob(t *testing.T) {
 	if res.State != fakerunner.SystemFailure {
 		t.Errorf("%s %v\n%s", res.State, res.Err, res.Log)
 	}
-	if out, _ := exec.Command("pgrep", "-u", names[0]).Output(); len(out) > 0 {
-		t.Errorf("still runs: %s", out)
+	u, err := user.Lookup(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := processesOf(t, u.Uid); len(left) > 0 {
+		t.Errorf("still runs: %q", left)
 	}
 	w.freeUsers()
 	w.settled()

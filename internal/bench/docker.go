@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"envrole/executor/docker"
 	"envrole/internal/dockertest"
 	"envrole/internal/fakerunner"
 )
@@ -22,7 +22,7 @@ import (
 const benchImage = "envrole-bench:latest"
 
 // hundredMB prints 100 MB.
-const hundredMB = "head -c 100000000 /dev/zero | tr '\\0' 'y'"
+const hundredMB = "head -c 100M /dev/zero | tr '\\0' y"
 
 // measureDocker runs jobs in containers, through a proxy that knows when the
 // Engine was at work: the rest of the time is ours.
@@ -45,6 +45,7 @@ func measureDocker(ctx context.Context, o options) (rows []row, err error) {
 	if err := w.inContainers(proxy.address); err != nil {
 		return nil, err
 	}
+	w.noteFirst()
 	var starts, wholes series
 	for i := range o.rounds + 1 {
 		s, whole, err := w.containerJob(ctx, proxy, ":")
@@ -55,7 +56,7 @@ func measureDocker(ctx context.Context, o options) (rows []row, err error) {
 			starts, wholes = append(starts, s), append(wholes, whole)
 		}
 	}
-	out, err := w.containerOutput(ctx, o)
+	out, err := measureContainerOutput(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +97,13 @@ func (w *world) inContainers(engine string) error {
 	if err := os.WriteFile(w.config, text, 0o600); err != nil {
 		return err
 	}
-	// The moment of the first script is when run is called for it.
-	w.ours.RunExec = append([]string{"/bin/sh", "-c", `date +%s%N >> "$0"; exec "$@"`, w.begun()}, w.ours.RunExec...)
 	return nil
+}
+
+// noteFirst makes the runner note the moment of a job's first script: when run
+// is called for it.
+func (w *world) noteFirst() {
+	w.ours.RunExec = append([]string{"/bin/bash", "-c", `echo $EPOCHREALTIME >> "$0"; exec "$@"`, w.begun()}, w.ours.RunExec...)
 }
 
 func (w *world) begun() string { return filepath.Join(w.dir, "begun") }
@@ -124,11 +129,11 @@ func (w *world) containerJob(ctx context.Context, proxy *engineProxy, script str
 		return 0, 0, err
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
-	ns, err := strconv.ParseInt(first, 10, 64)
+	seconds, err := strconv.ParseFloat(first, 64)
 	if err != nil {
 		return 0, 0, err
 	}
-	at := time.Unix(0, ns)
+	at := time.UnixMicro(int64(seconds * 1e6))
 	return at.Sub(from) - proxy.busy(from, at), to.Sub(from) - proxy.busy(from, to), nil
 }
 
@@ -145,51 +150,50 @@ func (w *world) containerPayload() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// containerOutput compares a job that prints 100 MB with docker exec, both less
-// what they take for a script that does nothing.
-func (w *world) containerOutput(ctx context.Context, o options) (row, error) {
-	const name = "envrole-bench"
-	remove := func() { _ = dockerCommand(context.WithoutCancel(ctx), o.engine, "rm", "-f", name).Run() }
-	remove()
-	if out, err := dockerCommand(ctx, o.engine, "run", "-d", "--name", name, benchImage, "sleep", "3600").CombinedOutput(); err != nil {
-		return row{}, fmt.Errorf("start container: %w\n%s", err, out)
+// measureContainerOutput compares a sub-stage that prints 100 MB with docker exec
+// in the same container, whose output is read in the same way.
+func measureContainerOutput(ctx context.Context, o options) (r row, err error) {
+	w, err := newWorld(o)
+	if err != nil {
+		return row{}, err
 	}
-	defer remove()
-	by := func(script string) (time.Duration, error) {
-		cmd := dockerCommand(ctx, o.engine, "exec", name, "bash", "-c", script)
-		cmd.Stdout = struct{ io.Writer }{io.Discard}
-		start := time.Now()
-		err := cmd.Run()
-		return time.Since(start), err
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := w.inContainers(o.engine); err != nil {
+		return row{}, err
 	}
-	ours := func(script string) (time.Duration, error) {
-		payload, err := w.containerPayload()
-		if err != nil {
-			return 0, err
-		}
-		start := time.Now()
-		res := w.ours.Run(ctx, job(payload, script))
-		return time.Since(start), inContainersFailed(res)
+	payload, err := w.containerPayload()
+	if err != nil {
+		return row{}, err
 	}
+	j, err := w.openWith(ctx, payload)
+	if err != nil {
+		return row{}, err
+	}
+	defer func() { err = errors.Join(err, j.close(ctx)) }()
+	out, err := dockerCommand(ctx, o.engine, "ps", "-q", "--filter", "label="+docker.LabelRole+"="+docker.RoleJob, "--filter", "ancestor="+benchImage).Output()
+	if err != nil || len(bytes.Fields(out)) != 1 {
+		return row{}, fmt.Errorf("find the job's container: %q %w", out, err)
+	}
+	j.env = append(j.env, "DOCKER_HOST="+o.engine)
+	theirs := []string{"/bin/sh", "-c", `exec docker exec -i "$0" bash <"$1"`, string(bytes.TrimSpace(out))}
 	var a, b series
 	for range o.bigRounds {
 		for _, one := range []struct {
-			run  func(string) (time.Duration, error)
+			argv []string
 			into *series
-		}{{ours, &a}, {by, &b}} {
-			big, err := one.run(hundredMB)
+		}{{w.ours.RunExec, &a}, {theirs, &b}} {
+			u, err := j.call(ctx, one.argv, hundredMB)
 			if err != nil {
 				return row{}, err
 			}
-			small, err := one.run(":")
-			if err != nil {
-				return row{}, err
+			if u.bytes < printed {
+				return row{}, fmt.Errorf("%d bytes of the log arrived", u.bytes)
 			}
-			*one.into = append(*one.into, big-small)
+			*one.into = append(*one.into, u.wall)
 		}
 	}
 	return row{
-		name: "100 MB of output from a container", ours: a.String(), theirs: b.String() + " docker exec",
+		name: "sub-stage in a container that prints 100 MB", ours: a.String(), theirs: b.String() + " docker exec",
 		ratio: times(float64(a.median()), float64(b.median())), target: "<= 1.15x", met: yesNo(a.median()*100 <= b.median()*115),
 	}, nil
 }

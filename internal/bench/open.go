@@ -25,12 +25,17 @@ type opened struct {
 	script string
 }
 
-// open runs config and prepare of one more job.
+// open runs config and prepare of one more job on this host.
 func (w *world) open(ctx context.Context) (*opened, error) {
 	payload, err := w.payload()
 	if err != nil {
 		return nil, err
 	}
+	return w.openWith(ctx, payload)
+}
+
+// openWith runs config and prepare of a job.
+func (w *world) openWith(ctx context.Context, payload []byte) (*opened, error) {
 	dir, err := os.MkdirTemp(w.dir, "job")
 	if err != nil {
 		return nil, err

@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(suspendedIn); dir != "" {
 		os.Exit(suspendedClient(dir, os.Getenv(clientAt)))
 	}
+	if sessions := os.Getenv(retrieves); sessions != "" {
+		os.Exit(retriever(sessions))
+	}
 	if endpoint := os.Getenv(clientAt); endpoint != "" {
 		os.Exit(goClient(endpoint))
 	}

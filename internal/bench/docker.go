@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,9 @@ import (
 
 // benchImage is made here, of this host's own programs: no registry is asked.
 const benchImage = "envrole-bench:latest"
+
+// benchClient is this program in it.
+const benchClient = "/bench"
 
 // hundredMB prints 100 MB.
 const hundredMB = "head -c 100M /dev/zero | tr '\\0' y"
@@ -60,17 +64,26 @@ func measureDocker(ctx context.Context, o options) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return []row{
+	asking, err := measureContainerEndpoint(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat([]row{
 		{name: "job in containers, ours until its first script", ours: starts.String(), target: "<= 50 ms", met: yesNo(starts.median() <= 50*time.Millisecond)},
 		{name: "  ours in the whole job, revocation included", ours: wholes.String()},
-		out,
-	}, nil
+	}, out, asking), nil
 }
 
 // engineReady makes the image in the Engine.
 func engineReady(ctx context.Context, engine string) error {
 	var root bytes.Buffer
-	if err := dockertest.Full().Tar(&root); err != nil {
+	image := dockertest.Full()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	image.Add(benchClient, self)
+	if err := image.Tar(&root); err != nil {
 		return err
 	}
 	cmd := dockerCommand(ctx, engine, "import", "-", benchImage)
@@ -152,49 +165,87 @@ func (w *world) containerPayload() ([]byte, error) {
 
 // measureContainerOutput compares a sub-stage that prints 100 MB with docker exec
 // in the same container, whose output is read in the same way.
-func measureContainerOutput(ctx context.Context, o options) (r row, err error) {
+func measureContainerOutput(ctx context.Context, o options) (rows []row, err error) {
 	w, err := newWorld(o)
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	if err := w.inContainers(o.engine); err != nil {
-		return row{}, err
+		return nil, err
 	}
 	payload, err := w.containerPayload()
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	j, err := w.openWith(ctx, payload)
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, j.close(ctx)) }()
 	out, err := dockerCommand(ctx, o.engine, "ps", "-q", "--filter", "label="+docker.LabelRole+"="+docker.RoleJob, "--filter", "ancestor="+benchImage).Output()
 	if err != nil || len(bytes.Fields(out)) != 1 {
-		return row{}, fmt.Errorf("find the job's container: %q %w", out, err)
+		return nil, fmt.Errorf("find the job's container: %q %w", out, err)
 	}
 	j.env = append(j.env, "DOCKER_HOST="+o.engine)
 	theirs := []string{"/bin/sh", "-c", `exec docker exec -i "$0" bash <"$1"`, string(bytes.TrimSpace(out))}
 	var a, b series
-	for range o.bigRounds {
+	for range 3 * o.bigRounds { // six programs share the processors: one round says little
 		for _, one := range []struct {
 			argv []string
 			into *series
 		}{{w.ours.RunExec, &a}, {theirs, &b}} {
 			u, err := j.call(ctx, one.argv, hundredMB)
 			if err != nil {
-				return row{}, err
+				return nil, err
 			}
 			if u.bytes < printed {
-				return row{}, fmt.Errorf("%d bytes of the log arrived", u.bytes)
+				return nil, fmt.Errorf("%d bytes of the log arrived", u.bytes)
 			}
 			*one.into = append(*one.into, u.wall)
 		}
 	}
-	return row{
+	j.watched = true
+	u, err := j.call(ctx, w.ours.RunExec, hundredMB)
+	if err != nil {
+		return nil, err
+	}
+	return []row{{
 		name: "sub-stage in a container that prints 100 MB", ours: a.String(), theirs: b.String() + " docker exec",
 		ratio: times(float64(a.median()), float64(b.median())), target: "<= 1.15x", met: yesNo(a.median()*100 <= b.median()*115),
+	}, {name: "  peak memory of the stage meanwhile", ours: mebibytes(u.peak)}}, nil
+}
+
+// measureContainerEndpoint runs a job in a container whose script asks for its
+// session, over and over, by way of the container's own loopback.
+func measureContainerEndpoint(ctx context.Context, o options) (rows []row, err error) {
+	w, err := newWorld(o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := errors.Join(w.deliver("endpoint"), w.inContainers(o.engine)); err != nil {
+		return nil, err
+	}
+	payload, err := w.containerPayload()
+	if err != nil {
+		return nil, err
+	}
+	res := w.ours.Run(ctx, job(payload, fmt.Sprintf("%s=plain %s=%s %s", clientFor, otherServer, otherHere, benchClient)))
+	if err := inContainersFailed(res); err != nil {
+		return nil, err
+	}
+	took, err := answersIn(res.Log)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs := took.Ours.p99s(), took.Theirs.p99s()
+	return []row{
+		{
+			name: "credentials request from a container, p99", ours: ours.fine(), theirs: theirs.fine() + " smallest HTTP server in it",
+			ratio: times(float64(ours.median()), float64(theirs.median())),
+		},
+		{name: "  its median", ours: took.Ours.fine(), theirs: took.Theirs.fine(), ratio: times(float64(took.Ours.median()), float64(took.Theirs.median()))},
 	}, nil
 }
 

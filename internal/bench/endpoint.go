@@ -23,6 +23,8 @@ import (
 const (
 	clientFor   = "ENVROLE_BENCH_CLIENT"
 	otherServer = "ENVROLE_BENCH_OTHER"
+	// otherHere as the address makes the client serve it too.
+	otherHere = "here"
 )
 
 // asked is how many requests of each server are timed, in rounds, after some that
@@ -57,12 +59,18 @@ func ask(kind string) (took answers, err error) {
 	if kind == "go" {
 		one = askByGo
 	}
+	other := os.Getenv(otherServer)
+	if other == otherHere {
+		server := smallestServer()
+		defer server.Close()
+		other = server.URL + "/v1/credentials"
+	}
 	ours, token := os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI"), os.Getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN")
 	for i := range warming + asked {
 		for _, side := range []struct {
 			uri  string
 			took *series
-		}{{ours, &took.Ours}, {os.Getenv(otherServer), &took.Theirs}} {
+		}{{ours, &took.Ours}, {other, &took.Theirs}} {
 			start := time.Now()
 			answer, err := one(side.uri, token)
 			if err != nil {
@@ -215,12 +223,21 @@ func (w *world) requests(ctx context.Context, kind, other string) (answers, erro
 	if err := failed("our", res); err != nil {
 		return answers{}, err
 	}
-	for line := range strings.Lines(res.Log) {
+	took, err := answersIn(res.Log)
+	if err != nil {
+		return answers{}, err
+	}
+	took.memory, err = usage{tail: res.Log}.memory()
+	return took, err
+}
+
+// answersIn finds what a client printed in a job's log.
+func answersIn(log string) (answers, error) {
+	for line := range strings.Lines(log) {
 		var took answers
 		if json.Unmarshal([]byte(line), &took) == nil && len(took.Ours) == asked {
-			took.memory, err = usage{tail: res.Log}.memory()
-			return took, err
+			return took, nil
 		}
 	}
-	return answers{}, fmt.Errorf("the job's log has no times:\n%.2000s", res.Log)
+	return answers{}, fmt.Errorf("the job's log has no times:\n%.2000s", log)
 }

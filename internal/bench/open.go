@@ -23,6 +23,9 @@ type opened struct {
 	env    []string
 	parts  map[string]time.Duration // what config and prepare took
 	script string
+	// watched makes call look at the program's memory all the time, which
+	// cannot be asked for from inside a container.
+	watched bool
 }
 
 // open runs config and prepare of one more job on this host.
@@ -87,6 +90,7 @@ type usage struct {
 	wall, cpu time.Duration // cpu with that of every process that was waited for
 	bytes     int
 	tail      string // the last bytes of the log
+	peak      int    // of the program's resident memory as it was seen, in KiB
 }
 
 // call runs a program on a script that holds text, and reads its log as GitLab
@@ -109,9 +113,11 @@ func (o *opened) call(ctx context.Context, argv []string, text string) (usage, e
 	if err != nil {
 		return usage{}, err
 	}
+	watched := watch(o.watched, cmd.Process.Pid)
 	u, readErr := consume(r)
 	err = cmd.Wait()
 	u.wall = time.Since(start)
+	u.peak = watched()
 	if err != nil || readErr != nil {
 		return u, fmt.Errorf("%s: %w %w\n%s", strings.Join(argv, " "), err, readErr, u.tail)
 	}
@@ -135,5 +141,33 @@ func consume(r io.Reader) (u usage, err error) {
 		if err != nil {
 			return u, err
 		}
+	}
+}
+
+// watch looks at the peak of a program's memory until the function that it
+// returns is called, which gives it in KiB.
+func watch(wanted bool, pid int) func() int {
+	if !wanted {
+		return func() int { return 0 }
+	}
+	end, peak := make(chan struct{}), make(chan int)
+	go func() {
+		most := 0
+		for {
+			b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // it may have ended
+			if kib, err := (usage{tail: string(b)}).memory(); err == nil {
+				most = max(most, kib)
+			}
+			select {
+			case <-end:
+				peak <- most
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+	return func() int {
+		close(end)
+		return <-peak
 	}
 }

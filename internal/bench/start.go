@@ -72,8 +72,10 @@ func measureStart(ctx context.Context, o options) (rows []row, err error) {
 }
 
 func memoryRow(name string, kib int) row {
-	return row{name: name, ours: fmt.Sprintf("%.1f MiB", float64(kib)/1024), target: "<= 16 MiB", met: yesNo(kib <= memoryTarget)}
+	return row{name: name, ours: mebibytes(kib), target: "<= 16 MiB", met: yesNo(kib <= memoryTarget)}
 }
+
+func mebibytes(kib int) string { return fmt.Sprintf("%.1f MiB", float64(kib)/1024) }
 
 // memory runs a script by envrole-run and gives the peak of that program's
 // resident memory, in KiB.

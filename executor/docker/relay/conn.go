@@ -61,7 +61,7 @@ func (c *conn) write() {
 			if err := c.SetWriteDeadline(time.Now().Add(slowLimit)); err != nil {
 				return
 			}
-			if _, err := c.Conn.Write(b); err != nil {
+			if _, err := c.Write(b); err != nil {
 				return
 			}
 		}

@@ -48,7 +48,7 @@ func (d *delivery) endpoint(ctx context.Context, s *source) ([]string, func(), e
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := vend.Serve(ln, s.provide) //nolint:contextcheck // requests have contexts of their own
+	e, err := vend.Serve(ln, s.provide)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -45,7 +45,8 @@ const (
 	// knows. At most one of them is good: a session is renewed in the last
 	// third of its life. More would only fill the memory.
 	keepEarlier = 2
-	// toldEarly and toldShare bound what is kept back of a session's end.
+	// toldEarly and toldShare bound what is kept back of a session's end; half
+	// of what is left bounds it too.
 	toldEarly = time.Minute
 	toldShare = 10
 )
@@ -79,13 +80,22 @@ func (s *Session) Left(now Instant) time.Duration {
 // Told is how much longer tools are told that the session lasts. It is a little
 // less than what is left: some use credentials up to the very end that they
 // were told, and a request takes its time to reach AWS. By then the session is
-// renewed.
+// renewed. It only shrinks as time goes by, and reaches 0 with what is left.
 func (s *Session) Told(now Instant) time.Duration {
 	left := s.Left(now)
-	if early := left - min(toldEarly, s.Lifetime/toldShare); early > 0 {
-		return early
+	return left - max(0, min(toldEarly, s.Lifetime/toldShare, left/2))
+}
+
+// ToldEnd is that end by this host's clock, which is what tools compare with,
+// and which may differ from AWS's. They read whole seconds: one that has begun
+// would be an end of the past, while the session is good.
+func (s *Session) ToldEnd(now Instant) time.Time {
+	wall := now.Wall.Round(0) // a suspended machine's monotonic clock stood still
+	end := wall.Add(s.Told(now)).Truncate(time.Second)
+	if next := wall.Truncate(time.Second).Add(time.Second); s.Left(now) > 0 && end.Before(next) {
+		return next
 	}
-	return left
+	return end
 }
 
 // Due says whether the session is to be renewed: less than 20 minutes are left,

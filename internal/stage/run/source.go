@@ -137,8 +137,15 @@ var (
 	errShort = errors.New("the renewed one is about to end as well")
 )
 
-// current is the session as it may be given out now. If it has ended, the
-// renewal that is due is waited for until ctx ends.
+// tooLittle and tooLittleShare bound what is left of a session that is given
+// out only if no renewal comes: before a tool has used it, it has ended.
+const (
+	tooLittle      = 2 * time.Second
+	tooLittleShare = 10
+)
+
+// current is the session as it may be given out now. If it has ended, or as good
+// as ended, the renewal that is due is waited for until ctx ends.
 func (s *source) current(ctx context.Context) (handover.Session, error) {
 	if err := s.served(); err != nil {
 		return handover.Session{}, err
@@ -147,16 +154,17 @@ func (s *source) current(ctx context.Context) (handover.Session, error) {
 	if session.Due(s.now()) {
 		s.hurry()
 	}
-	if session.Left(s.now()) > 0 {
+	if left := session.Left(s.now()); left > 0 && left >= min(tooLittle, session.Lifetime/tooLittleShare) {
 		return session, nil
 	}
-	if err := s.renew(ctx); err != nil {
+	err := s.renew(ctx)
+	session = s.read()
+	if err != nil && session.Left(s.now()) <= 0 {
 		if renewal.Final(err) {
 			err = fmt.Errorf("%w: %w", vend.ErrRefused, err)
 		}
 		return handover.Session{}, fmt.Errorf("the session has expired and was not renewed: %w", err)
 	}
-	session = s.read()
 	return session, s.served() // STS may have taken its time
 }
 

@@ -2,7 +2,6 @@ package handover
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"envrole/roles"
@@ -28,6 +27,8 @@ type Tag struct {
 type Earlier struct {
 	SecretAccessKey string `json:"secret_access_key"`
 	SessionToken    string `json:"session_token"`
+	// Ends is its expiration; zero where an older EnvRole replaced it.
+	Ends time.Time `json:"ends,omitzero"`
 }
 
 // Format prints nothing of the session, whatever the verb.
@@ -42,9 +43,12 @@ const (
 	// reach for that long before a job notices.
 	renewShare = 3
 	// keepEarlier is how many sessions before the current one the log filter
-	// knows. At most one of them is good: a session is renewed in the last
-	// third of its life. More would only fill the memory.
+	// knows at least, whether or not they are still good, and keepGood how many
+	// of those that are: there are never more, for a session is replaced after
+	// a tenth of its life at the earliest. All of them for ever would only fill
+	// the memory.
 	keepEarlier = 2
+	keepGood    = freshShare
 	// toldEarly and toldShare bound what is kept back of a session's end; half
 	// of what is left bounds it too.
 	toldEarly = time.Minute
@@ -117,7 +121,12 @@ func (s *Session) Renewed(fresh Session) Session {
 	next.AccessKeyID, next.SecretAccessKey, next.SessionToken = fresh.AccessKeyID, fresh.SecretAccessKey, fresh.SessionToken
 	next.Expiration, next.Lifetime, next.GoodUntil = fresh.Expiration, fresh.Lifetime, fresh.GoodUntil
 	next.Generation = s.Generation + 1
-	next.Earlier = slices.Concat([]Earlier{{s.SecretAccessKey, s.SessionToken}}, s.Earlier)
-	next.Earlier = next.Earlier[:min(len(next.Earlier), keepEarlier)]
+	next.Earlier = []Earlier{{s.SecretAccessKey, s.SessionToken, s.Expiration}}
+	began := fresh.Expiration.Add(-fresh.Lifetime) // by AWS's clock, as all ends are
+	for i, e := range s.Earlier {
+		if i+1 < keepEarlier || i+1 < keepGood && e.Ends.After(began) {
+			next.Earlier = append(next.Earlier, e)
+		}
+	}
 	return next
 }

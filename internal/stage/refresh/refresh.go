@@ -53,8 +53,10 @@ type refresh struct {
 	ledger *lease.Ledger
 	log    *audit.Log
 	state  handover.State
-	// failures is how many renewals failed in a row before this one.
+	// failures is how many renewals failed in a row before this one, and need
+	// for how long a script may use the session; see renewal.Order.
 	failures int
+	need     time.Duration
 }
 
 func renew(ctx context.Context, in io.Reader) (err error) {
@@ -63,7 +65,7 @@ func renew(ctx context.Context, in io.Reader) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.log.Close()) }()
-	if !r.state.Session.Due(r.now()) {
+	if !r.state.Session.DueFor(r.need, r.now()) {
 		return nil // another helper was faster
 	}
 	if err := r.renew(ctx); err != nil {
@@ -91,7 +93,7 @@ func begin(in io.Reader) (*refresh, error) {
 	if conf.State.Dir != handed.StateDir {
 		return nil, fault.New(fault.Passing, op, "", fmt.Errorf("[state] dir is no longer %s, where this job began", handed.StateDir), "")
 	}
-	r := &refresh{conf: conf, handed: handed, failures: order.Failures}
+	r := &refresh{conf: conf, handed: handed, failures: order.Failures, need: order.Need}
 	if r.ledger, err = lease.Open(conf.State.Dir); err != nil {
 		return nil, err
 	}

@@ -270,7 +270,7 @@ func TestALastSecondIsNotGivenOutWhereARenewalIsUnderWay(t *testing.T) {
 				if err != nil || s.Generation != tc.want {
 					t.Errorf("generation %d, %v", s.Generation, err)
 				}
-				if left := s.ToldEnd(b.now()).Sub(time.Now()); left <= 0 {
+				if left := time.Until(s.ToldEnd(b.now())); left <= 0 {
 					t.Errorf("told to end in %s", left)
 				}
 				b.running.Wait()

@@ -68,10 +68,11 @@ func renew(ctx context.Context, in io.Reader) (err error) {
 	if !r.state.Session.DueFor(r.need, r.now()) {
 		return nil // another helper was faster
 	}
-	if err := r.renew(ctx); err != nil {
+	err = r.renew(ctx)
+	if err != nil && ctx.Err() == nil { // else nobody waits for it: the script has ended
 		return r.failed(err)
 	}
-	return nil
+	return err
 }
 
 // begin reads everything that needs no network.

@@ -151,14 +151,16 @@ func (r *refresh) renew(ctx context.Context) error {
 // keep stores the new session if the job may still have it. The lease's lock is
 // held from the look at it until the session is sealed: a cleanup that closes
 // the lease comes before, and then nothing is stored, or after, and removes it.
-// If another helper sealed one meanwhile, that one stays: a job may have it.
+// If another helper sealed one meanwhile, that one stays: a job may have it. The
+// lease learns the session's end also where the job may not have it.
 func (r *refresh) keep(ctx context.Context, lent session.Session, asked handover.Instant, took time.Duration) error {
+	var refused error
 	_, err := r.ledger.Update(ctx, r.handed.LeaseID, func(le *lease.Lease) error {
-		if err := r.allowed(*le, time.Now()); err != nil {
-			return err
-		}
-		if lent.Expiration.After(le.ExpiresAt) {
+		if le.State != lease.Denied && lent.Expiration.After(le.ExpiresAt) {
 			le.ExpiresAt = lent.Expiration
+		}
+		if refused = r.allowed(*le, time.Now()); refused != nil {
+			return nil //nolint:nilerr // the lease's later end is to be kept; see below
 		}
 		sealed, err := stage.OpenState(r.ledger, r.handed)
 		if err != nil {
@@ -181,7 +183,7 @@ func (r *refresh) keep(ctx context.Context, lent session.Session, asked handover
 		return r.ledger.WriteSealed(r.handed.LeaseID, blob, next.Deadline)
 	})
 	crash.Point("refresh-sealed")
-	return err
+	return errors.Join(refused, err)
 }
 
 // allowed says whether the lease's session may live on.

@@ -204,26 +204,6 @@ func TestTheHelperIsToldOfFailuresInARow(t *testing.T) {
 	})
 }
 
-func TestAFinalAnswerIsSaidOnceAndNotAskedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, 15*time.Minute)
-		b.answer = func(int32) error { return permanent() }
-		b.serving(t, func() {
-			time.Sleep(14 * time.Minute)
-			if _, err := b.current(t.Context()); err != nil {
-				t.Errorf("the session is good for a minute: %v", err)
-			}
-			time.Sleep(2 * time.Minute)
-			if _, err := b.current(t.Context()); !errors.Is(err, vend.ErrRefused) {
-				t.Errorf("the session has ended: %v", err)
-			}
-		})
-		if b.asked.Load() != 1 || len(b.said) != 2 || !strings.Contains(b.said[1], "Mend the trust policy.") {
-			t.Errorf("asked %d times, said %q", b.asked.Load(), b.said)
-		}
-	})
-}
-
 func TestOneRenewalServesAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 15*time.Minute)

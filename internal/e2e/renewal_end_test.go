@@ -78,3 +78,22 @@ trap tidy TERM; touch `+started+`; sleep 300 & wait`))
 		})
 	}
 }
+
+// What a script left behind has its grace, and what it was given; it gets no new
+// session.
+func TestNothingIsRenewedForWhatAScriptLeftBehind(t *testing.T) {
+	t.Parallel()
+	w := shortWorld(t, `delivery = "endpoint"`, "6s")
+	w.replaceConfig("[executor.shell]\n", "[executor.shell]\ngrace = \"8s\"\n")
+	res := w.runner.Run(t.Context(), scripts(w, "(trap '' TERM; exec setsid sleep 300) >/dev/null 2>&1 & echo done"))
+	if res.State != fakerunner.Success || strings.Contains(res.Log, "renewed") {
+		t.Errorf("%s: %v\n%s", res.State, res.Err, res.Log)
+	}
+	if n := len(w.generations()); n != 1 {
+		t.Errorf("%d sessions, want 1", n)
+	}
+	if n := w.events(audit.RefreshFailed); n != 0 {
+		t.Errorf("%d failures in the audit log", n)
+	}
+	w.settled()
+}

@@ -39,6 +39,9 @@ type delivery struct {
 	// need is for how long the script may use a session that is not renewed
 	// while it runs; 0 where it is.
 	need time.Duration
+	// ended is called when the script itself has ended: nothing is renewed ahead
+	// of need any more.
+	ended func()
 	// shared are directories that scripts must be able to reach.
 	shared []string
 }
@@ -77,12 +80,15 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 			return append(env, noFiles()...), func() {}, nil
 		}
 	}
-	given, stop, err := d.serve(serving, s)
+	ahead, over := context.WithCancel(serving)
+	d.ended = over
+	given, stop, err := d.serve(ahead, s)
 	if err != nil {
+		over()
 		quiet()
 		return nil, nil, err
 	}
-	return given, sync.OnceFunc(func() { stop(); quiet() }), nil
+	return given, sync.OnceFunc(func() { over(); stop(); quiet() }), nil
 }
 
 func (d *delivery) source(ctx context.Context, session handover.Session) *source {

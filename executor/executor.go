@@ -17,6 +17,9 @@ type Script struct {
 	// Shared are directories of this stage that the script must find at their
 	// path, also where the base gives it a /tmp of its own.
 	Shared []string
+	// Ended, if not nil, is called when the script itself has ended, while what
+	// it left behind may not have. A base need not call it.
+	Ended func()
 }
 
 // Executor runs the scripts of one job. Prepare, Run and Cleanup are called in

@@ -43,7 +43,7 @@ func reapOnce(seen map[process]bool) map[process]bool {
 	left := map[process]bool{}
 	for pid, p := range table {
 		switch {
-		case p.ppid != os.Getpid() || !p.zombie() || running.mains[pid]:
+		case p.ppid != os.Getpid() || !p.zombie() || running.mains[pid] || running.spares(p):
 		case seen[p]:
 			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		default:

@@ -57,7 +57,7 @@ func (e *Executor) Run(ctx context.Context, script executor.Script, env []string
 	}
 	defer running.leave(r.cmd.Process.Pid)
 	pipe.copyTo(out)
-	return e.wait(ctx, r, pipe, script.SubStage)
+	return e.wait(ctx, r, pipe, script)
 }
 
 // runningScript is a script that was started.
@@ -77,7 +77,8 @@ func outliveLog() (stop func()) {
 }
 
 // wait sees the script to its end, by itself or by ctx.
-func (e *Executor) wait(ctx context.Context, r runningScript, pipe *output, subStage string) error {
+func (e *Executor) wait(ctx context.Context, r runningScript, pipe *output, script executor.Script) error {
+	subStage := script.SubStage
 	mainDone := make(chan struct{})
 	go func() {
 		_ = r.cmd.Wait() // its state says how it ended
@@ -91,6 +92,9 @@ func (e *Executor) wait(ctx context.Context, r runningScript, pipe *output, subS
 		r.box.settle(mainDone)
 	case <-ctx.Done():
 		cancelled = true
+	}
+	if !cancelled && script.Ended != nil {
+		script.Ended()
 	}
 	endErr := r.tree.end(e.plan.grace(), mainDone)
 	stopReaping()

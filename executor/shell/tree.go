@@ -183,9 +183,12 @@ func (t *tree) roots(table map[int]process, self int) map[int]bool {
 }
 
 // adopted tells an orphan of the script from a helper that this program started
-// itself: that one runs the same program as the same user. Where several
-// scripts run in this process, only the marker tells whose the orphan is.
+// itself: that one is spared, or runs the same program as the same user. Where
+// several scripts run in this process, only the marker tells whose the orphan is.
 func (t *tree) adopted(p process, alone bool) bool {
+	if running.spares(p) {
+		return false
+	}
 	if p.zombie() {
 		return t.orphan[p.pid] // of another it cannot be told whose it was
 	}

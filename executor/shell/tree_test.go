@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,17 +164,19 @@ func TestAProcessThatKeepsChangingItsNumberIsCaught(t *testing.T) {
 	})
 }
 
-// watcher is a log that calls call when word has appeared in it.
+// watcher is a log that calls call when word has appeared in it, once: a shell
+// that is ended may write more.
 type watcher struct {
 	bytes.Buffer
 	word string
 	call func()
+	once sync.Once
 }
 
 func (w *watcher) Write(p []byte) (int, error) {
 	n, err := w.Buffer.Write(p)
 	if strings.Contains(w.String(), w.word) {
-		w.call()
+		w.once.Do(w.call)
 	}
 	return n, err
 }

@@ -154,7 +154,7 @@ func TestSessionTagsAreDocumented(t *testing.T) {
 func TestWhatAJobGetsIsDocumented(t *testing.T) {
 	text := section(t, "docs/security.md", "## What a job gets")
 	session := handover.Session{}
-	for _, kv := range append(session.Env(), "AWS_EC2_METADATA_DISABLED=true") {
+	for _, kv := range append(session.Env(handover.Instant{}), "AWS_EC2_METADATA_DISABLED=true") {
 		name, _, _ := strings.Cut(kv, "=")
 		if !slices.ContainsFunc(quoted(text), func(q string) bool { return strings.HasPrefix(q, name) }) {
 			t.Errorf("%s is not documented", name)

@@ -68,14 +68,14 @@ func (Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")
 // LogValue implements slog.LogValuer: a JSON handler would not use Format.
 func (Session) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
-// Env is the session as environment variables, "K=v".
-func (s *Session) Env() []string {
+// Env is the session as environment variables, "K=v", as it is now.
+func (s *Session) Env(now Instant) []string {
 	return append(
 		[]string{
 			"AWS_ACCESS_KEY_ID=" + s.AccessKeyID,
 			"AWS_SECRET_ACCESS_KEY=" + s.SecretAccessKey,
 			"AWS_SESSION_TOKEN=" + s.SessionToken,
-			"AWS_CREDENTIAL_EXPIRATION=" + s.Expiration.UTC().Format(time.RFC3339),
+			"AWS_CREDENTIAL_EXPIRATION=" + s.ToldEnd(now).UTC().Format(time.RFC3339),
 		},
 		s.Names()...,
 	)

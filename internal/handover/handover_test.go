@@ -95,13 +95,3 @@ func TestASessionPrintsNothing(t *testing.T) {
 		t.Errorf("a JSON log shows %s", &out)
 	}
 }
-
-func TestTheExpirationIsUTCWithZ(t *testing.T) {
-	found := false
-	for _, kv := range state().Session.Env() {
-		found = found || kv == "AWS_CREDENTIAL_EXPIRATION=2026-11-22T20:00:00Z"
-	}
-	if !found {
-		t.Errorf("environment: want AWS_CREDENTIAL_EXPIRATION=2026-11-22T20:00:00Z")
-	}
-}

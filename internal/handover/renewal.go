@@ -2,7 +2,6 @@ package handover
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"envrole/roles"
@@ -28,6 +27,8 @@ type Tag struct {
 type Earlier struct {
 	SecretAccessKey string `json:"secret_access_key"`
 	SessionToken    string `json:"session_token"`
+	// Ends is its expiration; zero where an older EnvRole replaced it.
+	Ends time.Time `json:"ends,omitzero"`
 }
 
 // Format prints nothing of the session, whatever the verb.
@@ -42,10 +43,14 @@ const (
 	// reach for that long before a job notices.
 	renewShare = 3
 	// keepEarlier is how many sessions before the current one the log filter
-	// knows. At most one of them is good: a session is renewed in the last
-	// third of its life. More would only fill the memory.
+	// knows at least, whether or not they are still good, and keepGood how many
+	// of those that are: there are never more, for a session is replaced after
+	// a tenth of its life at the earliest. All of them for ever would only fill
+	// the memory.
 	keepEarlier = 2
-	// toldEarly and toldShare bound what is kept back of a session's end.
+	keepGood    = freshShare
+	// toldEarly and toldShare bound what is kept back of a session's end; half
+	// of what is left bounds it too.
 	toldEarly = time.Minute
 	toldShare = 10
 )
@@ -79,13 +84,22 @@ func (s *Session) Left(now Instant) time.Duration {
 // Told is how much longer tools are told that the session lasts. It is a little
 // less than what is left: some use credentials up to the very end that they
 // were told, and a request takes its time to reach AWS. By then the session is
-// renewed.
+// renewed. It only shrinks as time goes by, and reaches 0 with what is left.
 func (s *Session) Told(now Instant) time.Duration {
 	left := s.Left(now)
-	if early := left - min(toldEarly, s.Lifetime/toldShare); early > 0 {
-		return early
+	return left - max(0, min(toldEarly, s.Lifetime/toldShare, left/2))
+}
+
+// ToldEnd is that end by this host's clock, which is what tools compare with,
+// and which may differ from AWS's. They read whole seconds: one that has begun
+// would be an end of the past, while the session is good.
+func (s *Session) ToldEnd(now Instant) time.Time {
+	wall := now.Wall.Round(0) // a suspended machine's monotonic clock stood still
+	end := wall.Add(s.Told(now)).Truncate(time.Second)
+	if next := wall.Truncate(time.Second).Add(time.Second); s.Left(now) > 0 && end.Before(next) {
+		return next
 	}
-	return left
+	return end
 }
 
 // Due says whether the session is to be renewed: less than 20 minutes are left,
@@ -107,7 +121,12 @@ func (s *Session) Renewed(fresh Session) Session {
 	next.AccessKeyID, next.SecretAccessKey, next.SessionToken = fresh.AccessKeyID, fresh.SecretAccessKey, fresh.SessionToken
 	next.Expiration, next.Lifetime, next.GoodUntil = fresh.Expiration, fresh.Lifetime, fresh.GoodUntil
 	next.Generation = s.Generation + 1
-	next.Earlier = slices.Concat([]Earlier{{s.SecretAccessKey, s.SessionToken}}, s.Earlier)
-	next.Earlier = next.Earlier[:min(len(next.Earlier), keepEarlier)]
+	next.Earlier = []Earlier{{s.SecretAccessKey, s.SessionToken, s.Expiration}}
+	began := fresh.Expiration.Add(-fresh.Lifetime) // by AWS's clock, as all ends are
+	for i, e := range s.Earlier {
+		if i+1 < keepEarlier || i+1 < keepGood && e.Ends.After(began) {
+			next.Earlier = append(next.Earlier, e)
+		}
+	}
 	return next
 }

@@ -59,22 +59,6 @@ func TestWhatIsLeftGoesByTheTimeSinceBoot(t *testing.T) {
 	}
 }
 
-func TestToolsAreToldALittleLess(t *testing.T) {
-	for life, want := range map[time.Duration]time.Duration{
-		time.Hour: 59 * time.Minute, 15 * time.Minute: 14 * time.Minute, 10 * time.Second: 9 * time.Second,
-	} {
-		s := lasting(life, 0)
-		s.GoodUntil += time.Hour
-		if got := s.Told(at(time.Hour)); got != want {
-			t.Errorf("%s: told %s", life, got)
-		}
-	}
-	s := lasting(time.Hour, time.Hour)
-	if got := s.Told(at(2*time.Hour - 30*time.Second)); got != 30*time.Second {
-		t.Errorf("near the end: %s", got)
-	}
-}
-
 func TestTheLastOldSecretsAreFiltered(t *testing.T) {
 	s := lasting(15*time.Minute, time.Hour)
 	fresh := func(n int, from time.Duration) Session {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,17 +26,23 @@ const maxOrder = 4 << 10
 type Order struct {
 	Key      seal.Key // opens and seals the job's state
 	Failures int      // renewals that failed in a row before this one
+	// Need is for how long the script that is about to begin may use the
+	// session; 0 where it is served renewed ones. It makes a renewal due
+	// earlier, and never for a session that is as good as new; see
+	// handover.Session.DueFor.
+	Need time.Duration
 }
 
 // order is an Order as it crosses.
 type order struct {
 	Key      string `json:"key"`
 	Failures int    `json:"failures,omitempty"`
+	NeedNS   int64  `json:"need_ns,omitempty"`
 }
 
 // Stdin gives the standard input of a helper with this order in it. Close it.
 func (o Order) Stdin() (*os.File, error) {
-	b, err := json.Marshal(order{o.Key.Encode(), o.Failures})
+	b, err := json.Marshal(order{o.Key.Encode(), o.Failures, int64(o.Need)})
 	if err != nil {
 		return nil, err
 	}
@@ -66,5 +73,5 @@ func Take(in io.Reader) (Order, error) {
 	if err != nil {
 		return Order{}, fmt.Errorf(what+"%w", err)
 	}
-	return Order{Key: key, Failures: o.Failures}, nil
+	return Order{Key: key, Failures: o.Failures, Need: time.Duration(o.NeedNS)}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"envrole/roles/fault"
 	"envrole/roles/seal"
@@ -31,13 +32,13 @@ func TestAnOrderCrosses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := Order{key, 7}.Stdin()
+	in, err := Order{key, 7, 6 * time.Hour}.Stdin()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	if got, err := Take(in); err != nil || got.Key.Encode() != key.Encode() || got.Failures != 7 {
-		t.Errorf("%d failures, %v", got.Failures, err)
+	if got, err := Take(in); err != nil || got.Key.Encode() != key.Encode() || got.Failures != 7 || got.Need != 6*time.Hour {
+		t.Errorf("%d failures, need %s, %v", got.Failures, got.Need, err)
 	}
 	for _, text := range []string{"", "{}", `{"key":"c2hvcnQ"}`, strings.Repeat("x", 1<<20)} {
 		if _, err := Take(strings.NewReader(text)); err == nil || strings.Contains(err.Error(), "c2hvcnQ") {

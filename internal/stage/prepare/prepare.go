@@ -32,11 +32,6 @@ func Stage() stage.Stage {
 	}
 }
 
-// jobGrace is added to the job's timeout before its lease counts as abandoned:
-// the runner's own graceful_kill_timeout (10 min), after_script, uploads and
-// cleanup, each of which may run on after the timeout.
-const jobGrace = time.Hour
-
 // unknownTimeout stands in for a payload without runner_info.timeout: the
 // longest that a session can last anyway.
 const unknownTimeout = 12 * time.Hour
@@ -144,13 +139,14 @@ func (p *preparation) begin(ctx context.Context) error {
 	return err
 }
 
-// deadline is when the job must be over, whatever became of its runner.
+// deadline is when the job must be over, whatever became of its runner: its
+// timeout and a grace.
 func (p *preparation) deadline() time.Time {
 	timeout := p.payload.Timeout
 	if timeout <= 0 {
 		timeout = unknownTimeout
 	}
-	return time.Now().Add(timeout + jobGrace)
+	return time.Now().Add(timeout + handover.Grace)
 }
 
 // seal stores what the later stages need, readable with the job's key only. A

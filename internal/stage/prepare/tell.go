@@ -2,6 +2,7 @@ package prepare
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"envrole/executor"
@@ -50,9 +51,24 @@ func (p *preparation) tellLent(d roles.Decision, s session.Session) {
 	for _, w := range s.Warnings {
 		stage.Say(p.call.Stdout, "warning: %s", w)
 	}
-	if timeout := p.payload.Timeout; timeout > s.Duration && d.Grant.Delivery == roles.DeliveryEnv {
-		stage.Say(p.call.Stdout, "notice: the job may run for %s, its session lasts %s and is renewed between scripts only; delivery = \"endpoint\" renews it within one", timeout, s.Duration)
+	if text := outlives(p.payload.Timeout, s.Duration, d.Grant.Delivery, p.base.Table().Deliveries); text != "" {
+		stage.Say(p.call.Stdout, "%s", text)
 	}
+}
+
+// outlives says that a job may run for longer than a session that is renewed
+// between its scripts only, and what helps with its base: that can do the
+// deliveries of can.
+func outlives(timeout, lasts time.Duration, delivery string, can []string) string {
+	if timeout <= lasts || (delivery != roles.DeliveryEnv && delivery != "") {
+		return ""
+	}
+	for _, better := range []string{roles.DeliveryEndpoint, roles.DeliveryProfile} {
+		if slices.Contains(can, better) {
+			return fmt.Sprintf("notice: the job may run for %s, its session lasts %s and is renewed between scripts only; delivery = %q renews it within one", timeout, lasts, better)
+		}
+	}
+	return fmt.Sprintf("notice: the job may run for %s, its session lasts %s and is renewed between scripts only: with this base, a script that runs for longer needs a longer duration", timeout, lasts)
 }
 
 // auditLent writes down what was lent; a session that cannot be audited is not

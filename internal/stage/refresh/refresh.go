@@ -53,8 +53,10 @@ type refresh struct {
 	ledger *lease.Ledger
 	log    *audit.Log
 	state  handover.State
-	// failures is how many renewals failed in a row before this one.
+	// failures is how many renewals failed in a row before this one, and need
+	// for how long a script may use the session; see renewal.Order.
 	failures int
+	need     time.Duration
 }
 
 func renew(ctx context.Context, in io.Reader) (err error) {
@@ -63,13 +65,14 @@ func renew(ctx context.Context, in io.Reader) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.log.Close()) }()
-	if !r.state.Session.Due(r.now()) {
+	if !r.state.Session.DueFor(r.need, r.now()) {
 		return nil // another helper was faster
 	}
-	if err := r.renew(ctx); err != nil {
+	err = r.renew(ctx)
+	if err != nil && ctx.Err() == nil { // else nobody waits for it: the script has ended
 		return r.failed(err)
 	}
-	return nil
+	return err
 }
 
 // begin reads everything that needs no network.
@@ -91,7 +94,7 @@ func begin(in io.Reader) (*refresh, error) {
 	if conf.State.Dir != handed.StateDir {
 		return nil, fault.New(fault.Passing, op, "", fmt.Errorf("[state] dir is no longer %s, where this job began", handed.StateDir), "")
 	}
-	r := &refresh{conf: conf, handed: handed, failures: order.Failures}
+	r := &refresh{conf: conf, handed: handed, failures: order.Failures, need: order.Need}
 	if r.ledger, err = lease.Open(conf.State.Dir); err != nil {
 		return nil, err
 	}
@@ -148,14 +151,16 @@ func (r *refresh) renew(ctx context.Context) error {
 // keep stores the new session if the job may still have it. The lease's lock is
 // held from the look at it until the session is sealed: a cleanup that closes
 // the lease comes before, and then nothing is stored, or after, and removes it.
-// If another helper sealed one meanwhile, that one stays: a job may have it.
+// If another helper sealed one meanwhile, that one stays: a job may have it. The
+// lease learns the session's end also where the job may not have it.
 func (r *refresh) keep(ctx context.Context, lent session.Session, asked handover.Instant, took time.Duration) error {
+	var refused error
 	_, err := r.ledger.Update(ctx, r.handed.LeaseID, func(le *lease.Lease) error {
-		if err := r.allowed(*le, time.Now()); err != nil {
-			return err
-		}
-		if lent.Expiration.After(le.ExpiresAt) {
+		if le.State != lease.Denied && lent.Expiration.After(le.ExpiresAt) {
 			le.ExpiresAt = lent.Expiration
+		}
+		if refused = r.allowed(*le, time.Now()); refused != nil {
+			return nil //nolint:nilerr // the lease's later end is to be kept; see below
 		}
 		sealed, err := stage.OpenState(r.ledger, r.handed)
 		if err != nil {
@@ -178,7 +183,7 @@ func (r *refresh) keep(ctx context.Context, lent session.Session, asked handover
 		return r.ledger.WriteSealed(r.handed.LeaseID, blob, next.Deadline)
 	})
 	crash.Point("refresh-sealed")
-	return err
+	return errors.Join(refused, err)
 }
 
 // allowed says whether the lease's session may live on.

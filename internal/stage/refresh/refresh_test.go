@@ -141,3 +141,41 @@ func TestNothingIsSealedForALeaseThatClosedMeanwhile(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What is refused was lent all the same: whatever writes the deny must keep it
+// until the later end.
+func TestTheEndOfARefusedSessionIsRemembered(t *testing.T) {
+	for _, tc := range []struct {
+		states   []lease.State // that the lease came to meanwhile
+		deadline time.Duration // of the job, from now
+		known    bool
+	}{
+		{nil, -time.Minute, true},
+		{[]lease.State{lease.Closing}, time.Hour, true},
+		{[]lease.State{lease.Closing, lease.Unrevoked}, time.Hour, true},
+		// The deny is written, and kept until the end that was raised before.
+		{[]lease.State{lease.Closing, lease.Denied}, time.Hour, false},
+	} {
+		r := lentOnce(t)
+		for _, to := range tc.states {
+			if _, err := r.ledger.Update(t.Context(), r.handed.LeaseID, func(le *lease.Lease) error { le.State = to; return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.state.Deadline = time.Now().Add(tc.deadline)
+		late := session.Session{Expiration: time.Now().Add(3 * time.Hour)}
+		if err := r.keep(t.Context(), late, r.now(), 0); fault.ClassOf(err) != fault.Refused {
+			t.Errorf("%v: it was kept: %v", tc.states, err)
+		}
+		le, err := r.ledger.Get(r.handed.LeaseID)
+		if err != nil || le.ExpiresAt.Equal(late.Expiration) != tc.known {
+			t.Errorf("%v: the lease knows of %s, the session ends %s: %v", tc.states, le.ExpiresAt, late.Expiration, err)
+		}
+		if le.AccessKeyID != "" {
+			t.Errorf("%v: the lease names a session that nobody has", tc.states)
+		}
+		if now, err := stage.OpenState(r.ledger, r.handed); err != nil || now.Session.Generation != 1 {
+			t.Errorf("%v: %v", tc.states, err)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"envrole/internal/handover"
 	"envrole/internal/renewal"
 	"envrole/internal/stage"
-	"envrole/roles"
 	"envrole/roles/fault"
 	"envrole/roles/lease"
 )
@@ -38,6 +36,12 @@ type delivery struct {
 	filter *mask.Filter
 	tokens []string // that the log must not show either
 	log    *jobLog
+	// need is for how long the script may use a session that is not renewed
+	// while it runs; 0 where it is.
+	need time.Duration
+	// ended is called when the script itself has ended: nothing is renewed ahead
+	// of need any more.
+	ended func()
 	// shared are directories that scripts must be able to reach.
 	shared []string
 }
@@ -56,30 +60,35 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 	if le.State != lease.Lent {
 		return nil, nil, stage.TakenBack(le)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	s := d.source(ctx, *session)
+	// What the script is served ends with it, and not with ctx: a cancelled
+	// script has minutes to tidy up.
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := d.source(serving, *session)
 	quiet := func() {
 		cancel()
 		s.close()
 	}
-	if err := d.renewDue(ctx, s); err != nil {
+	if err := d.ready(ctx, s, subStage); err != nil {
 		if ctx.Err() != nil || subStage != afterScript {
 			quiet()
 			return nil, nil, err
 		}
 		// What cleans up after a job must run, with or without AWS.
 		s.say("after_script runs without a session: %v", err)
-		if session.Delivery == "" || session.Delivery == roles.DeliveryEnv {
+		if !d.renewsWithin() {
 			quiet()
 			return append(env, noFiles()...), func() {}, nil
 		}
 	}
-	given, stop, err := d.serve(ctx, s)
+	ahead, over := context.WithCancel(serving)
+	d.ended = over
+	given, stop, err := d.serve(ahead, s)
 	if err != nil {
+		over()
 		quiet()
 		return nil, nil, err
 	}
-	return given, sync.OnceFunc(func() { stop(); quiet() }), nil
+	return given, sync.OnceFunc(func() { over(); stop(); quiet() }), nil
 }
 
 func (d *delivery) source(ctx context.Context, session handover.Session) *source {
@@ -87,7 +96,7 @@ func (d *delivery) source(ctx context.Context, session handover.Session) *source
 		ctx: ctx, watch: d.ledger.Watch(d.handed.LeaseID), session: session,
 		learn: d.learn, say: d.log.say, wake: make(chan struct{}, 1),
 		helper: func(ctx context.Context, failures int) error {
-			return runHelper(ctx, d.call.ConfigFile, d.base, renewal.Order{Key: d.handed.Key, Failures: failures})
+			return runHelper(ctx, d.call.ConfigFile, d.base, renewal.Order{Key: d.handed.Key, Failures: failures, Need: d.need})
 		},
 		reopen: func() (handover.State, error) { return stage.OpenState(d.ledger, d.handed) },
 		now:    func() handover.Instant { return handover.Now(d.ledger.Host().Uptime) },
@@ -98,23 +107,4 @@ func (d *delivery) source(ctx context.Context, session handover.Session) *source
 // last ones before it, and forget older ones.
 func (d *delivery) learn(secrets ...string) error {
 	return d.filter.Keep(append(slices.Clip(secrets), d.tokens...)...)
-}
-
-// renewDue renews the session between two sub-stages if little of it is left. A
-// failure is the sub-stage's only if nothing is left.
-func (d *delivery) renewDue(ctx context.Context, s *source) error {
-	session := s.read()
-	if d.state.Renewal == nil || !session.Due(s.now()) {
-		return nil
-	}
-	err := s.renew(ctx)
-	if err == nil || ctx.Err() != nil {
-		return ctx.Err()
-	}
-	left := session.Left(s.now()).Round(time.Second)
-	if left <= 0 {
-		return fault.New(fault.ClassOf(err), "use session", session.Name, fmt.Errorf("it has expired and could not be renewed: %w", err), fault.HelpOf(err))
-	}
-	s.say("session %s could not be renewed, and is good for %s more: %v", session.Name, left, err)
-	return nil
 }

@@ -46,10 +46,18 @@ func runHelper(ctx context.Context, configFile string, base executor.Executor, o
 	cmd.Env = append(withoutJobVariables(os.Environ()), "ENVROLE_CONFIG="+configFile)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = helperGrace
+	// The runner's signal is for the script and this stage. The helper ends with
+	// what it works for: the script of a cancelled job has minutes to tidy up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var out bytes.Buffer
 	cmd.Stdout = &limited{&out, renewal.MaxResult}
+	done, err := shell.StartSpared(cmd) // the script's end is not the helper's
+	if err == nil {
+		err = cmd.Wait()
+		done()
+	}
 	// Its exit code says nothing: what it wrote does, or that it wrote nothing.
-	if err := cmd.Run(); err != nil && out.Len() == 0 {
+	if err != nil && out.Len() == 0 {
 		return fault.New(fault.Passing, "renew session", "", fmt.Errorf("%s: %w", program, err), "")
 	}
 	return renewal.Read(out.Bytes())

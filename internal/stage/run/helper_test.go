@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"envrole/executor/shell"
@@ -114,5 +115,28 @@ func TestTooMuchOfAnAnswerIsDropped(t *testing.T) {
 	}
 	if b.String() != "abcab" {
 		t.Errorf("kept %q", b.String())
+	}
+}
+
+// The runner's signal goes to the group of the run stage: the script of a
+// cancelled job may need its session while it tidies up.
+func TestTheRunnersSignalDoesNotReachTheHelper(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(filepath.Dir(self), renewal.Program)
+	found := filepath.Join(t.TempDir(), "found")
+	script := fmt.Sprintf("#!/bin/sh\ncut -d' ' -f5 /proc/$$/stat >%s\necho '{\"ok\":true}'\n", found)
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil { // a program
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(program) })
+	if err := runHelper(t.Context(), "/none", shell.New(shell.Plan{}), renewal.Order{}); err != nil {
+		t.Fatal(err)
+	}
+	group, err := os.ReadFile(found)
+	if ours := fmt.Sprint(syscall.Getpgrp()); err != nil || len(group) < 2 || strings.TrimSpace(string(group)) == ours {
+		t.Errorf("its group is %q, ours %s: %v", group, ours, err)
 	}
 }

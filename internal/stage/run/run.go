@@ -79,7 +79,7 @@ func run(ctx context.Context, call stage.Call) error {
 		return err
 	}
 	defer end()
-	script.Shared = d.shared
+	script.Shared, script.Ended = d.shared, d.ended
 	err = base.Run(ctx, script, env, filter)
 	end()
 	return finish(call, err, filter.Flush())

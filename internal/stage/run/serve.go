@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"strings"
-	"time"
 
 	"envrole/executor"
 	"envrole/internal/vend"
@@ -19,7 +18,7 @@ func (d *delivery) serve(ctx context.Context, s *source) (env []string, stop fun
 	session := s.read()
 	switch session.Delivery {
 	case "", roles.DeliveryEnv:
-		return session.Env(), func() {}, nil
+		return session.Env(s.now()), func() {}, nil
 	case roles.DeliveryEndpoint:
 		env, stop, err = d.endpoint(ctx, s)
 	case roles.DeliveryProfile:
@@ -88,8 +87,7 @@ func (s *source) provide(ctx context.Context) (vend.Credentials, error) {
 	}
 	c := vend.Credentials{
 		AccessKeyID: session.AccessKeyID, SecretAccessKey: session.SecretAccessKey, SessionToken: session.SessionToken,
-		// Tools compare with this host's clock, which may differ from AWS's.
-		Expiration: time.Now().Add(session.Told(s.now())),
+		Expiration: session.ToldEnd(s.now()),
 	}
 	if parts := strings.SplitN(session.RoleARN, ":", 6); len(parts) == 6 {
 		c.AccountID = parts[4]

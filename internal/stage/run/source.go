@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -39,6 +38,7 @@ type source struct {
 	flight    chan struct{} // closed when the running renewal has ended
 	last      error         // how the last renewal ended
 	failures  int           // in a row
+	again     bool          // a final answer to this session was asked again; see mayAskAgain
 	pause     time.Duration // after the last failure
 	notBefore time.Time     // when the next renewal may begin
 	closed    bool          // no renewal begins any more
@@ -56,7 +56,7 @@ func (s *source) close() {
 
 // renew renews the session and waits for it until ctx ends. Those who come while
 // a renewal runs share its outcome; those who come soon after a failure get
-// that again, and so does everybody after a final one.
+// that again, and so does everybody after a final one, but for one more try.
 func (s *source) renew(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
@@ -64,7 +64,7 @@ func (s *source) renew(ctx context.Context) error {
 		return errEnded
 	}
 	if s.flight == nil {
-		if s.last != nil && (renewal.Final(s.last) || time.Now().Before(s.notBefore)) {
+		if s.barred() {
 			defer s.mu.Unlock()
 			return s.last
 		}
@@ -88,6 +88,7 @@ func (s *source) fly() {
 	err := s.renewOnce(s.ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.again = err != nil && renewal.Final(s.last)
 	s.last = err
 	if err == nil {
 		s.pause, s.failures = 0, 0
@@ -137,8 +138,15 @@ var (
 	errShort = errors.New("the renewed one is about to end as well")
 )
 
-// current is the session as it may be given out now. If it has ended, the
-// renewal that is due is waited for until ctx ends.
+// tooLittle and tooLittleShare bound what is left of a session that is given
+// out only if no renewal comes: before a tool has used it, it has ended.
+const (
+	tooLittle      = 2 * time.Second
+	tooLittleShare = 10
+)
+
+// current is the session as it may be given out now. If it has ended, or as good
+// as ended, the renewal that is due is waited for until ctx ends.
 func (s *source) current(ctx context.Context) (handover.Session, error) {
 	if err := s.served(); err != nil {
 		return handover.Session{}, err
@@ -147,16 +155,17 @@ func (s *source) current(ctx context.Context) (handover.Session, error) {
 	if session.Due(s.now()) {
 		s.hurry()
 	}
-	if session.Left(s.now()) > 0 {
+	if left := session.Left(s.now()); left > 0 && left >= min(tooLittle, session.Lifetime/tooLittleShare) {
 		return session, nil
 	}
-	if err := s.renew(ctx); err != nil {
+	err := s.renew(ctx)
+	session = s.read()
+	if err != nil && session.Left(s.now()) <= 0 {
 		if renewal.Final(err) {
 			err = fmt.Errorf("%w: %w", vend.ErrRefused, err)
 		}
 		return handover.Session{}, fmt.Errorf("the session has expired and was not renewed: %w", err)
 	}
-	session = s.read()
 	return session, s.served() // STS may have taken its time
 }
 
@@ -194,82 +203,4 @@ func (s *source) hurry() {
 	case s.wake <- struct{}{}:
 	default:
 	}
-}
-
-const (
-	// longestSleep bounds how late a renewal can be on a machine that was
-	// suspended: timers stand still meanwhile.
-	longestSleep = 30 * time.Second
-	// firstPause and longestPause bound the waits between failed renewals;
-	// for short sessions a share of their life is less.
-	firstPause   = 2 * time.Second
-	longestPause = time.Minute
-	firstShare   = 40
-	longestShare = 12
-)
-
-// keepFresh renews the session ahead of need until ctx ends. A failure is tried
-// again, ever more slowly, while that can help; what is wrong is said once.
-func (s *source) keepFresh(ctx context.Context) {
-	said := false
-	for s.sleep(ctx) {
-		if session := s.read(); !session.Due(s.now()) {
-			continue
-		}
-		err := s.renew(ctx)
-		session := s.read()
-		left := max(session.Left(s.now()), 0).Round(time.Second)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err == nil && said:
-			said = false
-			s.say("session %s was renewed after all", session.Name)
-		case err == nil:
-		case renewal.Final(err):
-			s.say("session %s cannot be renewed and ends in %s: %v", session.Name, left, err)
-			if help := fault.HelpOf(err); help != "" {
-				s.say("%s", help)
-			}
-			return
-		case !said:
-			said = true
-			s.say("session %s could not be renewed yet, and is good for %s more: %v", session.Name, left, err)
-		}
-	}
-}
-
-// sleep waits until something may be to do, and says whether ctx still lives.
-func (s *source) sleep(ctx context.Context) bool {
-	s.mu.Lock()
-	wait := s.session.Left(s.now()) - s.session.RenewBelow()
-	if wait <= 0 {
-		wait = time.Until(s.notBefore)
-	}
-	s.mu.Unlock()
-	t := time.NewTimer(min(max(wait, time.Millisecond), longestSleep))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-s.wake:
-	case <-t.C:
-	}
-	return true
-}
-
-func nextPause(pause, lifetime time.Duration) time.Duration {
-	first, longest := firstPause, longestPause
-	if lifetime > 0 {
-		first, longest = min(first, lifetime/firstShare), min(longest, lifetime/longestShare)
-	}
-	if pause == 0 {
-		return first
-	}
-	return min(2*pause, longest)
-}
-
-// jittered spreads the renewals of many jobs that failed together.
-func jittered(d time.Duration) time.Duration {
-	return d/2 + rand.N(d+1) //nolint:gosec // no secret: it only spreads load
 }

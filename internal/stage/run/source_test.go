@@ -204,26 +204,6 @@ func TestTheHelperIsToldOfFailuresInARow(t *testing.T) {
 	})
 }
 
-func TestAFinalAnswerIsSaidOnceAndNotAskedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, 15*time.Minute)
-		b.answer = func(int32) error { return permanent() }
-		b.serving(t, func() {
-			time.Sleep(14 * time.Minute)
-			if _, err := b.current(t.Context()); err != nil {
-				t.Errorf("the session is good for a minute: %v", err)
-			}
-			time.Sleep(2 * time.Minute)
-			if _, err := b.current(t.Context()); !errors.Is(err, vend.ErrRefused) {
-				t.Errorf("the session has ended: %v", err)
-			}
-		})
-		if b.asked.Load() != 1 || len(b.said) != 2 || !strings.Contains(b.said[1], "Mend the trust policy.") {
-			t.Errorf("asked %d times, said %q", b.asked.Load(), b.said)
-		}
-	})
-}
-
 func TestOneRenewalServesAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, 15*time.Minute)
@@ -242,6 +222,54 @@ func TestOneRenewalServesAllWhoWait(t *testing.T) {
 		if b.asked.Load() != 1 {
 			t.Errorf("STS was asked %d times", b.asked.Load())
 		}
+	})
+}
+
+// A tool that is given the last second of a session asks again at once, or takes
+// it for ended: who asks then waits for the next session, but not in vain.
+func TestALastSecondIsNotGivenOutWhereARenewalIsUnderWay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		takes time.Duration // the renewal
+		err   error
+		want  int
+	}{
+		"it comes":       {time.Second, nil, 2},
+		"it is late":     {time.Minute, nil, 1},
+		"it fails":       {time.Second, passing(), 1},
+		"it is no use":   {time.Millisecond, permanent(), 1},
+		"it comes later": {1600 * time.Millisecond, nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, 15*time.Minute)
+				b.answer = func(int32) error { time.Sleep(tc.takes); return tc.err }
+				time.Sleep(15*time.Minute - 1900*time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+				defer cancel()
+				s, err := b.current(ctx)
+				if err != nil || s.Generation != tc.want {
+					t.Errorf("generation %d, %v", s.Generation, err)
+				}
+				if left := time.Until(s.ToldEnd(b.now())); left <= 0 {
+					t.Errorf("told to end in %s", left)
+				}
+				b.running.Wait()
+			})
+		})
+	}
+}
+
+// Where nothing can be renewed, or enough is left, nobody waits.
+func TestEnoughOfASessionIsGivenOutAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 15*time.Minute)
+		b.answer = func(int32) error { time.Sleep(time.Second); return nil }
+		time.Sleep(15*time.Minute - 3*time.Second)
+		asked := time.Now()
+		if s, err := b.current(t.Context()); err != nil || s.Generation != 1 || !time.Now().Equal(asked) {
+			t.Errorf("generation %d after %s, %v", s.Generation, time.Since(asked), err)
+		}
+		b.running.Wait()
 	})
 }
 

@@ -89,6 +89,7 @@ func (w *world) clients(t *testing.T, until mark) map[string]string {
 }
 
 func TestGenuineClientsOutliveTheirSessions(t *testing.T) {
+	t.Parallel()
 	for _, delivery := range []string{"endpoint", "profile"} {
 		t.Run(delivery, func(t *testing.T) {
 			t.Parallel()

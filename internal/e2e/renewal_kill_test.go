@@ -17,6 +17,7 @@ import (
 // The run stage and its helper die at every step of a renewal. Cleanup, which
 // comes after, or a sweep where the host died, takes every generation back.
 func TestAKilledRenewalLosesNothing(t *testing.T) {
+	t.Parallel()
 	for _, each := range []string{
 		"refresh-begun endpoint", "refresh-raised endpoint", "refresh-answered endpoint", "refresh-sealed endpoint", "refresh-done endpoint",
 		// The helper knows no delivery.

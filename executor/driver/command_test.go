@@ -173,15 +173,21 @@ func TestAKilledStageTakesTheDriverWithIt(t *testing.T) {
 func TestCleanupRunsThoughItsStageWasSignalled(t *testing.T) {
 	j := newJob(t)
 	done := filepath.Join(j.dir, "done")
-	j.plan.Cleanup = []string{j.program("#!/bin/sh\ntrap '' TERM\nsleep 0.3; touch " + done + "; echo out; echo err >&2\n")}
+	started, signalled := filepath.Join(j.dir, "started"), filepath.Join(j.dir, "signalled")
+	j.plan.Cleanup = []string{j.program("#!/bin/sh\ntrap '' TERM\ntouch " + started + "\nuntil [ -e " + signalled + " ]; do sleep 0.02; done\nsleep 0.2; touch " + done + "; echo out; echo err >&2\n")}
 	cmd := j.stage("cleanup")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond)
-	_ = syscall.Kill(cmd.Process.Pid, syscall.SIGTERM)
+	eventually(t, "the driver starts", func() bool { return exists(started) })
+	if err := syscall.Kill(cmd.Process.Pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(signalled, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Wait(); err != nil || !exists(done) {
 		t.Errorf("%v, done: %t", err, exists(done))
 	}

@@ -29,6 +29,7 @@ type automaton struct {
 	isHead [256]bool
 	sample sampler
 	known  []string
+	began  []int32 // the first node of each known secret; they lie in a row
 }
 
 func (a *automaton) clone() *automaton {
@@ -39,6 +40,7 @@ func (a *automaton) clone() *automaton {
 		isHead: a.isHead,
 		sample: a.sample.clone(),
 		known:  slices.Clone(a.known),
+		began:  slices.Clone(a.began),
 	}
 	for i := range b.heads {
 		b.heads[i] = slices.Clip(b.heads[i]) // an append must not write into a's
@@ -52,7 +54,7 @@ func (a *automaton) learn(secret string) {
 	if slices.Contains(a.known, secret) {
 		return
 	}
-	a.known = append(a.known, secret)
+	a.known, a.began = append(a.known, secret), append(a.began, number(a.nodes()))
 	forms, tails := formsOf(secret)
 	size := 0
 	for _, f := range forms {
@@ -109,6 +111,20 @@ func (a *automaton) append(nodes [][]edge) {
 		a.heads[e.on] = append(a.heads[e.on], e.to)
 		a.isHead[e.on] = true
 	}
+}
+
+// sameNode gives the node of b that stands for node n of a. If b knows n's secret
+// too, its nodes are the same there, in the same order; if not, ok is false.
+func (a *automaton) sameNode(n int32, b *automaton) (same int32, ok bool) {
+	i, found := slices.BinarySearch(a.began, n)
+	if !found {
+		i-- // the secret that begins before n
+	}
+	j := slices.Index(b.known, a.known[i])
+	if j < 0 {
+		return 0, false
+	}
+	return n - a.began[i] + b.began[j], true
 }
 
 // number is n as the number of a node or an edge. MaxSecret keeps it small: the

@@ -12,9 +12,9 @@ type keeping struct {
 }
 
 // Keep makes the filter mask the given secrets and no others, in all that is
-// written after it returned. Those it is to forget may be masked for a little
-// longer: while the end of the stream may be the beginning of an occurrence.
-// Its errors are Add's, and then nothing is forgotten.
+// written after it returned. Of those it is to forget, what is held back is no
+// longer the beginning of an occurrence. Its errors are Add's, and then nothing
+// is forgotten.
 func (f *Filter) Keep(secrets ...string) error {
 	if err := f.Add(secrets...); err != nil {
 		return err
@@ -34,15 +34,15 @@ func (f *Filter) Keep(secrets ...string) error {
 	return nil
 }
 
-// forget goes over to the automaton that knows less, if there is one and no
-// walk is under way that knows the nodes of the old one by their numbers. Call
-// it with keep.walking held.
+// forget goes over to the automaton that knows less, if there is one. Call it
+// with keep.walking held.
 func (f *Filter) forget() {
-	if len(f.walker.threads) > 0 || !f.adding.TryLock() {
+	if !f.adding.TryLock() {
 		return
 	}
 	defer f.adding.Unlock()
 	if f.keep.next != nil {
+		f.walker.moveTo(f.keep.next)
 		f.current.Store(f.keep.next)
 		f.keep.next = nil
 	}

@@ -44,6 +44,19 @@ func (w *walker) use(a *automaton) {
 	}
 }
 
+// moveTo goes over to an automaton that may know fewer secrets and numbers its
+// nodes anew. Occurrences of those it knows that are under way go on.
+func (w *walker) moveTo(a *automaton) {
+	threads := w.threads[:0]
+	for _, t := range w.threads {
+		if n, ok := w.a.sameNode(t.node, a); ok {
+			t.node = n
+			threads = append(threads, t)
+		}
+	}
+	w.threads, w.a, w.seen = threads, a, make([]int64, a.nodes())
+}
+
 // scan takes the next bytes of the stream. It walks over those parts of p where
 // an occurrence can begin: after a thread of an earlier scan, around sampled
 // grams of a form, and at the end, where the gram may be still to come.

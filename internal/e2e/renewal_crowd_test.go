@@ -16,7 +16,7 @@ import (
 // that all of them ask before the first is answered.
 func TestFiftyJobsRenewAtOnce(t *testing.T) {
 	const jobs, starting = 50, 8 // starting is how many a runner prepares at once here
-	const lasting = 20 * time.Second
+	const lasting = 45 * time.Second
 	w := shortWorld(t, "", lasting.String())
 	g := newGate(w, "gate")
 	results := make([]fakerunner.Result, jobs)

@@ -1,11 +1,12 @@
 package e2e
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 
 	"envrole/internal/audit"
 	"envrole/internal/fakeaws"
@@ -16,6 +17,7 @@ import (
 // The run stage and its helper die at every step of a renewal. Cleanup, which
 // comes after, or a sweep where the host died, takes every generation back.
 func TestAKilledRenewalLosesNothing(t *testing.T) {
+	t.Parallel()
 	for _, each := range []string{
 		"refresh-begun endpoint", "refresh-raised endpoint", "refresh-answered endpoint", "refresh-sealed endpoint", "refresh-done endpoint",
 		// The helper knows no delivery.
@@ -29,26 +31,22 @@ func TestAKilledRenewalLosesNothing(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				w := shortWorld(t, `delivery = "`+delivery+`"`, "6s")
+				w := shortWorld(t, `delivery = "`+delivery+`"`, "9s")
 				w.runner.StageEnv = map[string][]string{"run:step_0": {"ENVROLE_CRASH_AT=" + point}}
 				w.runner.SkipCleanup = !cleaned
-				asked := func() bool { return w.aws.Count("AssumeRole") > 1 }
-				marker := filepath.Join(w.dir, "renewal")
+				enough := w.mark("renewal")
 				// Where nobody cleans up the script is on its own: it ends with the test.
-				cmd := w.startRunner(scripts(w, "until [ -e "+marker+" ] || [ ! -d "+w.dir+" ]; do sleep 0.1; done"))
+				cmd := w.startRunner(scripts(w, enough.wait()))
+				first := w.firstExpiry()
 				// At the helper's points only the helper dies, and the run stage
 				// tries again; at the run stage's own points, the run stage.
 				switch point {
 				case "refresh-answered", "refresh-sealed":
-					eventually(t, "a renewal asks STS", asked)
+					eventually(t, "a renewal is answered", func() bool { return len(w.generations()) > 1 })
+					enough.set()
 				case "refresh-raised":
-					first := w.firstExpiry()
 					eventually(t, "the lease knows a later end", func() bool { return w.leases()[0].ExpiresAt.After(first) })
-				}
-				if helper := point != "refresh-begun" && point != "refresh-done"; helper {
-					if err := os.WriteFile(marker, nil, 0o600); err != nil {
-						t.Fatal(err)
-					}
+					enough.set()
 				}
 				_ = cmd.Wait()
 				if !cleaned {
@@ -62,10 +60,11 @@ func TestAKilledRenewalLosesNothing(t *testing.T) {
 				if n := w.aws.Count("PutRolePolicy"); n != 1 {
 					t.Errorf("%d policies written, want 1", n)
 				}
-				for _, s := range w.generations() {
-					if le := w.leases()[0]; s.Expiration.After(le.ExpiresAt) {
-						t.Errorf("a session lives until %s, the lease only knows of %s", s.Expiration, le.ExpiresAt)
-					}
+				w.raised(first, point != "refresh-begun")
+				// Before the lease knows, STS is not asked.
+				early := point == "refresh-begun" || point == "refresh-raised"
+				if n := len(w.generations()); early != (n == 1) {
+					t.Errorf("%d sessions", n)
 				}
 			})
 		}
@@ -84,6 +83,22 @@ func (w *world) noSockets() {
 	}
 }
 
+// raised fails unless the lease knows a later end than the first, if it is to:
+// one that is late enough for every session that AWS made.
+func (w *world) raised(first time.Time, want bool) {
+	w.t.Helper()
+	now := w.leases()[0].ExpiresAt
+	if now.After(first) != want {
+		w.t.Errorf("the lease knows the end %s, and knew %s before the renewal", now, first)
+	}
+	made := w.generations()
+	later := made[len(made)-1].IssuedAt.Sub(made[0].IssuedAt)
+	// The first end was recorded before the first session was asked for.
+	if want && now.Sub(first) < later-time.Second {
+		w.t.Errorf("the lease's end was raised by %s, the last session came %s after the first", now.Sub(first), later)
+	}
+}
+
 // firstExpiry waits for the lease and gives the end that it knows.
 func (w *world) firstExpiry() time.Time {
 	eventually(w.t, "the session is lent", func() bool { l := w.leases(); return len(l) == 1 && l[0].State == "lent" })
@@ -93,17 +108,18 @@ func (w *world) firstExpiry() time.Time {
 // STS is away when the renewal is due, for less than what is left: the job
 // notices nothing.
 func TestAnOutageOfSTSIsSatOut(t *testing.T) {
-	w := shortWorld(t, `delivery = "endpoint"`, "9s")
-	marker := filepath.Join(w.dir, "started")
-	done := make(chan fakerunner.Result, 1)
-	go func() {
-		done <- w.runner.Run(t.Context(), scripts(w, "touch "+marker+"; "+clientAt+"="+w.aws.URL()+" "+os.Args[0]))
-	}()
-	eventually(t, "the script starts", func() bool { _, err := os.Stat(marker); return err == nil })
-	// The SDK itself tries three times before the first renewal has failed.
-	w.aws.Push(fakeaws.Fault{Action: "AssumeRole", Match: "deploy-shop", Times: 4, Status: 503, Code: "ServiceUnavailable"})
-	res := <-done
-	if res.State != fakerunner.Success || len(w.generations()) < 2 {
+	t.Parallel()
+	w := shortWorld(t, `delivery = "endpoint"`, "30s")
+	enough := w.mark("enough")
+	b := w.begin(scripts(w, w.goClient(enough)))
+	b.lent()
+	// The SDK tries so often, for three seconds at most, before the first renewal
+	// has failed. Ten are left.
+	w.aws.Push(fakeaws.Fault{Action: "AssumeRole", Match: "deploy-shop", Times: retry.DefaultMaxAttempts, Status: 503, Code: "ServiceUnavailable"})
+	b.outlived(2)
+	enough.set()
+	res := b.result()
+	if res.State != fakerunner.Success || w.used(w.generations()) < 2 {
 		t.Fatalf("%s: %d sessions: %v\n%s", res.State, len(w.generations()), res.Err, res.Log)
 	}
 	if strings.Count(res.Log, "could not be renewed yet") != 1 || strings.Count(res.Log, "was renewed after all") != 1 {
@@ -114,16 +130,16 @@ func TestAnOutageOfSTSIsSatOut(t *testing.T) {
 
 // A permanent refusal is said once, with what to do; the job keeps what it has.
 func TestAPermanentRefusalIsSaidOnce(t *testing.T) {
-	w := shortWorld(t, `delivery = "endpoint"`, "5s")
-	marker := filepath.Join(w.dir, "started")
-	done := make(chan fakerunner.Result, 1)
-	go func() {
-		done <- w.runner.Run(t.Context(), scripts(w, "touch "+marker+"; printf 'half a line'; "+w.askEndpoint()+"; sleep 6; "+w.askEndpoint()+"; "+w.askEndpoint()))
-	}()
-	eventually(t, "the script starts", func() bool { _, err := os.Stat(marker); return err == nil })
-	w.aws.Push(fakeaws.Fault{Action: "AssumeRole", Match: "deploy-shop", Times: -1, Status: 403, Code: "AccessDenied", Message: "User: x is not authorized to perform: sts:AssumeRole on resource: " + deployRole})
+	t.Parallel()
+	w := shortWorld(t, `delivery = "endpoint"`, sessionLife)
+	goOn := w.mark("go-on")
+	b := w.begin(scripts(w, "printf 'half a line'; "+w.askEndpoint()+"; "+goOn.wait()+"; "+w.askEndpoint()+"; "+w.askEndpoint()))
+	b.lent()
+	w.refuse()
 	before := w.aws.Count("AssumeRole")
-	res := <-done
+	b.ended()
+	goOn.set()
+	res := b.result()
 	asked := w.aws.Count("AssumeRole") - before
 	if n := strings.Count(res.Log, "cannot be renewed"); n != 1 || !strings.Contains(res.Log, "\nenvrole: session gl-") {
 		t.Errorf("said %d times:\n%s", n, res.Log)
@@ -149,13 +165,18 @@ func (w *world) askEndpoint() string {
 // The host's clock is ten minutes off, either way: sessions are renewed in
 // time, and tools do not take them for expired.
 func TestAWrongClockChangesNothing(t *testing.T) {
+	t.Parallel()
 	for _, skew := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
 		t.Run(skew.String(), func(t *testing.T) {
 			t.Parallel()
 			w := shortWorld(t, `delivery = "endpoint"`, sessionLife)
 			w.aws.SetClockOffset(skew)
-			res := w.runner.Run(t.Context(), scripts(w, clientAt+"="+w.aws.URL()+" "+os.Args[0]))
-			if res.State != fakerunner.Success || len(w.generations()) < 3 {
+			enough := w.mark("enough")
+			b := w.begin(scripts(w, w.goClient(enough)))
+			b.outlived(3)
+			enough.set()
+			res := b.result()
+			if res.State != fakerunner.Success || w.used(w.generations()) < 2 {
 				t.Fatalf("%s: %d sessions: %v\n%s", res.State, len(w.generations()), res.Err, res.Log)
 			}
 			w.settled()
@@ -166,19 +187,14 @@ func TestAWrongClockChangesNothing(t *testing.T) {
 // An administrator's revocation stops the endpoint at once.
 func TestARevokedSessionIsNotServed(t *testing.T) {
 	w := shortWorld(t, `delivery = "endpoint"`, "60s")
-	marker, revoked := filepath.Join(w.dir, "started"), filepath.Join(w.dir, "revoked")
-	done := make(chan fakerunner.Result, 1)
-	go func() {
-		done <- w.runner.Run(t.Context(), scripts(w, w.askEndpoint()+"; touch "+marker+"; until [ -e "+revoked+" ]; do sleep 0.1; done; "+w.askEndpoint()))
-	}()
-	eventually(t, "the script asks", func() bool { _, err := os.Stat(marker); return err == nil })
+	asked, revoked := w.mark("asked"), w.mark("revoked")
+	b := w.begin(scripts(w, w.askEndpoint()+"; "+asked.touch()+"; "+revoked.wait()+"; "+w.askEndpoint()))
+	b.until("the script asks", asked.isSet)
 	if out, code := w.envrole("revoke", "--job", itoa64(w.leases()[0].JobID)); code != 0 {
 		t.Fatalf("revoke: %d\n%s", code, out)
 	}
-	if err := os.WriteFile(revoked, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	res := <-done
+	revoked.set()
+	res := b.result()
 	if strings.Count(res.Log, "status 200") != 1 || strings.Count(res.Log, "status 403") != 1 {
 		t.Errorf("the endpoint's answers:\n%s", res.Log)
 	}

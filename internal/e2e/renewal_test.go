@@ -69,8 +69,14 @@ func (w *world) events(e audit.Event) int {
 }
 
 func TestASessionIsRenewedBetweenSubStages(t *testing.T) {
-	w := shortWorld(t, "", "3s")
-	res := w.runner.Run(t.Context(), scripts(w, w.callAWS(), "echo $AWS_SECRET_ACCESS_KEY > $HOME/old; sleep 3.2", w.callAWS()+"; cat $HOME/old; echo $AWS_SECRET_ACCESS_KEY"))
+	t.Parallel()
+	w := shortWorld(t, "", "15s")
+	goOn := w.mark("go-on")
+	b := w.begin(scripts(w, w.callAWS(), "echo $AWS_SECRET_ACCESS_KEY > $HOME/old; "+goOn.wait(), w.callAWS()+"; cat $HOME/old; echo $AWS_SECRET_ACCESS_KEY"))
+	b.lent()
+	b.ended()
+	goOn.set()
+	res := b.result()
 	if res.State != fakerunner.Success {
 		t.Fatalf("%s: %v\n%s", res.State, res.Err, res.Log)
 	}
@@ -89,8 +95,8 @@ func TestASessionIsRenewedBetweenSubStages(t *testing.T) {
 }
 
 func TestTheKillSwitchEndsRenewals(t *testing.T) {
-	w := shortWorld(t, "", "3s")
-	w.runner.StageEnv = map[string][]string{}
+	t.Parallel()
+	w := shortWorld(t, "", sessionLife)
 	off := filepath.Join(w.dir, "off")
 	text, err := os.ReadFile(w.config)
 	if err != nil {
@@ -99,40 +105,50 @@ func TestTheKillSwitchEndsRenewals(t *testing.T) {
 	if err := os.WriteFile(off, []byte(strings.Replace(string(text), "[session]\n", "[session]\nenabled = false\n", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	res := w.runner.Run(t.Context(), scripts(w, "cat "+off+" > "+w.config+"; sleep 3.2", w.callAWS()))
+	switched, goOn := w.mark("switched"), w.mark("go-on")
+	b := w.begin(scripts(w, "cat "+off+" > "+w.config+"; "+switched.touch()+"; "+goOn.wait(), w.callAWS()))
+	b.until("the switch is off", switched.isSet)
+	made := len(w.generations())
+	b.ended()
+	goOn.set()
+	res := b.result()
 	if res.State != fakerunner.ScriptFailure || !strings.Contains(res.Log, "lending is switched off by the administrator") {
 		t.Fatalf("%s: %v\n%s", res.State, res.Err, res.Log)
 	}
-	if n := len(w.generations()); n != 1 {
-		t.Errorf("%d sessions, want 1", n)
+	if n := len(w.generations()); n != made {
+		t.Errorf("%d sessions, %d of them after the switch", n, n-made)
 	}
 	w.settled()
 }
 
-// The job's own first act is to close its lease, as an administrator's
-// `envrole revoke` does while STS is asked.
+// An administrator's `envrole revoke` closes the lease while STS is asked.
 func TestCredentialsThatComeTooLateAreThrownAway(t *testing.T) {
-	w := shortWorld(t, "", "3s")
+	t.Parallel()
+	w := shortWorld(t, "", sessionLife)
 	w.runner.SkipCleanup = true
-	started := filepath.Join(w.dir, "started")
-	done := make(chan fakerunner.Result, 1)
-	go func() {
-		done <- w.runner.Run(t.Context(), scripts(w, "touch "+started+"; sleep 3.2", "true"))
-	}()
-	eventually(t, "the script starts", func() bool { _, err := os.Stat(started); return err == nil })
-	w.aws.Push(fakeaws.Fault{Action: "AssumeRole", Match: "deploy-shop", Delay: 3 * time.Second})
-	before := w.aws.Count("AssumeRole")
+	goOn := w.mark("go-on")
+	b := w.begin(scripts(w, goOn.wait(), "true"))
+	b.lent()
+	b.ended()
+	made, asked := len(w.generations()), w.aws.Count("AssumeRole")
 	raised := w.leases()[0].ExpiresAt
-	eventually(t, "STS is about to be asked", func() bool { return w.leases()[0].ExpiresAt.After(raised) })
+	answer := make(chan struct{})
+	w.aws.Push(fakeaws.Fault{Action: "AssumeRole", Match: "deploy-shop", Hold: answer})
+	goOn.set()
+	b.until("STS is asked", func() bool { return w.aws.Count("AssumeRole") > asked })
+	if !w.leases()[0].ExpiresAt.After(raised) {
+		t.Error("STS was asked before the lease knew the later end")
+	}
 	if out, code := w.envrole("revoke", "--job", itoa64(w.leases()[0].JobID)); code != 0 {
 		t.Fatalf("revoke: %d\n%s", code, out)
 	}
-	res := <-done
+	close(answer)
+	res := b.result()
 	if res.State == fakerunner.Success || !strings.Contains(res.Log, "taken back") {
 		t.Fatalf("%s\n%s", res.State, res.Log)
 	}
-	if w.aws.Count("AssumeRole") < before+2 || len(w.generations()) != 2 {
-		t.Errorf("STS was not asked for the session meanwhile: %d", len(w.generations()))
+	if len(w.generations()) != made+1 {
+		t.Errorf("STS did not make a session meanwhile: %d, and %d before", len(w.generations()), made)
 	}
 	if w.events(audit.Refreshed) != 0 {
 		t.Error("a session was handed on after its lease was closed")
@@ -147,18 +163,20 @@ func TestCredentialsThatComeTooLateAreThrownAway(t *testing.T) {
 // author would do with it fails; what cleans up after the job runs, without it
 // and without credentials of anybody else's.
 func TestAfterScriptRunsWithoutASessionThatEnded(t *testing.T) {
+	t.Parallel()
 	for _, delivery := range []string{"env", "endpoint"} {
 		t.Run(delivery, func(t *testing.T) {
 			t.Parallel()
-			w := shortWorld(t, `delivery = "`+delivery+`"`, "3s")
-			started := filepath.Join(w.dir, "started")
-			done := make(chan fakerunner.Result, 1)
-			j := scripts(w, "touch "+started+"; sleep 3.2", "echo never run")
+			w := shortWorld(t, `delivery = "`+delivery+`"`, sessionLife)
+			goOn := w.mark("go-on")
+			j := scripts(w, goOn.wait(), "echo never run")
 			j.SubStages = append(j.SubStages, fakerunner.SubStage{Name: "after_script", Script: `echo "cleaning up: ${AWS_SECRET_ACCESS_KEY-no key}, ${AWS_SHARED_CREDENTIALS_FILE-any file}, ${AWS_CONFIG_FILE-any file}"`})
-			go func() { done <- w.runner.Run(t.Context(), j) }()
-			eventually(t, "the script starts", func() bool { _, err := os.Stat(started); return err == nil })
-			w.aws.Push(fakeaws.Fault{Action: "AssumeRole", Match: "deploy-shop", Times: -1, Status: 403, Code: "AccessDenied", Message: "User: x is not authorized to perform: sts:AssumeRole on resource: " + deployRole})
-			res := <-done
+			b := w.begin(j)
+			b.lent()
+			w.refuse()
+			b.ended()
+			goOn.set()
+			res := b.result()
 			if res.State == fakerunner.Success || strings.Contains(res.Log, "never run") || strings.Count(res.Log, "cannot go on: use session") != 1 || !strings.Contains(res.Log, "it has expired and could not be renewed") {
 				t.Errorf("the script: %s: %v\n%s", res.State, res.Err, res.Log)
 			}
@@ -168,6 +186,11 @@ func TestAfterScriptRunsWithoutASessionThatEnded(t *testing.T) {
 			w.settled()
 		})
 	}
+}
+
+// refuse makes AWS refuse the role from now on, for good.
+func (w *world) refuse() {
+	w.aws.Push(fakeaws.Fault{Action: "AssumeRole", Match: "deploy-shop", Times: -1, Status: 403, Code: "AccessDenied", Message: "User: x is not authorized to perform: sts:AssumeRole on resource: " + deployRole})
 }
 
 func itoa64(n int64) string { return itoa(int(n)) }

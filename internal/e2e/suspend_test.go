@@ -123,17 +123,8 @@ func (w *world) signal(pids []int, sig syscall.Signal) {
 // it go on.
 func (w *world) suspended(script string, meanwhile func()) fakerunner.Result {
 	w.t.Helper()
-	done := make(chan fakerunner.Result, 1)
-	go func() { done <- w.runner.Run(w.t.Context(), scripts(w, script)) }()
-	eventually(w.t, "the script waits", func() bool {
-		select {
-		case res := <-done:
-			w.t.Fatalf("%s: %v\n%s", res.State, res.Err, res.Log)
-		default:
-		}
-		_, err := os.Stat(filepath.Join(w.dir, "asleep"))
-		return err == nil
-	})
+	b := w.begin(scripts(w, script))
+	b.until("the script waits", w.mark("asleep").isSet)
 	// What starts while the stopping is under way is found by looking again.
 	before := -1
 	for pids := w.processes(); len(pids) != before; pids = w.processes() {
@@ -144,26 +135,22 @@ func (w *world) suspended(script string, meanwhile func()) fakerunner.Result {
 		w.t.Fatalf("%d processes were stopped", before)
 	}
 	meanwhile()
-	eventually(w.t, "every session has ended", func() bool {
-		for _, s := range w.generations() {
-			if !s.Expired {
-				return false
-			}
-		}
-		return true
-	})
-	if err := os.WriteFile(filepath.Join(w.dir, "awake"), nil, 0o600); err != nil {
-		w.t.Fatal(err)
-	}
+	b.ended()
+	w.mark("awake").set()
 	w.signal(w.processes(), syscall.SIGCONT)
-	return <-done
+	return b.result()
 }
 
+// suspendedLife is how long the sessions of jobs last that are to be stopped
+// before anything is renewed.
+const suspendedLife = "30s"
+
 func TestASuspendedJobGoesOnWithAGoodSession(t *testing.T) {
+	t.Parallel()
 	for _, delivery := range []string{"endpoint", "profile"} {
 		t.Run(delivery, func(t *testing.T) {
 			t.Parallel()
-			w := shortWorld(t, `delivery = "`+delivery+`"`, sessionLife)
+			w := shortWorld(t, `delivery = "`+delivery+`"`, suspendedLife)
 			res := w.suspended(fmt.Sprintf("%s='%s' %s=%s '%s'", suspendedIn, w.dir, clientAt, w.aws.URL(), os.Args[0]), func() {})
 			if res.State != fakerunner.Success || !strings.Contains(res.Log, "after the call was allowed") {
 				t.Fatalf("%s: %v\n%s", res.State, res.Err, res.Log)
@@ -206,12 +193,13 @@ func (w *world) passDeadline() {
 }
 
 func TestAJobSuspendedPastItsDeadlineGetsNothing(t *testing.T) {
-	w := shortWorld(t, `delivery = "endpoint"`, sessionLife)
+	t.Parallel()
+	w := shortWorld(t, `delivery = "endpoint"`, suspendedLife)
 	ask := `curl -s -w ' status %{http_code} #\n' -H "Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN" "$AWS_CONTAINER_CREDENTIALS_FULL_URI"`
-	asked := 0
+	asked, made := 0, 0
 	res := w.suspended(ask+" >/dev/null; touch asleep; mv asleep '"+w.dir+"/asleep'; until [ -e '"+w.dir+"/awake' ]; do sleep 0.05; done; "+ask, func() {
 		w.passDeadline()
-		asked = w.aws.Count("AssumeRole")
+		asked, made = w.aws.Count("AssumeRole"), len(w.generations())
 	})
 	if !strings.Contains(res.Log, "status 403") || !strings.Contains(res.Log, `"Message":"credentials are no longer given out: the job's deadline has passed"`) || strings.Contains(res.Log, "SecretAccessKey") {
 		t.Errorf("%s: %v\n%s", res.State, res.Err, res.Log)
@@ -219,8 +207,8 @@ func TestAJobSuspendedPastItsDeadlineGetsNothing(t *testing.T) {
 	if n := w.aws.Count("AssumeRole") - asked; n > 1 { // the revoker
 		t.Errorf("STS was asked %d times", n)
 	}
-	if len(w.generations()) != 1 {
-		t.Errorf("%d sessions", len(w.generations()))
+	if n := len(w.generations()); n != made {
+		t.Errorf("%d sessions, %d of them after the deadline", n, n-made)
 	}
 	w.settled()
 }

@@ -256,19 +256,50 @@ func TestAKilledRunStageOfAnIsolatedJob(t *testing.T) {
 	w.settled()
 }
 
+// outsideTmp copies programs to where isolated jobs see them too.
+func outsideTmp(t *testing.T, programs ...string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/lib", "envrole-e2e-bin-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range programs {
+		b, err := os.ReadFile(filepath.Join(binaries, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 // The socket of delivery = "profile" lies in the host's /tmp, which an isolated
-// job does not see.
-func TestAnIsolatedJobFindsItsProfile(t *testing.T) {
+// job does not see. It is served there all the same.
+func TestAnIsolatedJobIsServedByItsProfile(t *testing.T) {
 	names := jobUsers(t, 1)
 	w := usersWorld(t, names, `isolation = "namespaces"`)
 	w.replaceConfig(`name = "production deploys"`, "name = \"production deploys\"\ndelivery = \"profile\"")
-	res := w.run(w.payload("honest_production"), `grep -c credential_process "$AWS_CONFIG_FILE"; ls /tmp`)
-	if res.State != fakerunner.Success {
+	w.runner.RunExec[0] = filepath.Join(outsideTmp(t, "envrole-run", "envrole-prepare"), "envrole-run")
+	res := w.run(w.payload("honest_production"), `
+test -e `+w.dir+` && echo "NOT ISOLATED"
+ask=$(sed -n 's/^credential_process = //p' "$AWS_CONFIG_FILE")
+echo "key $($ask | grep -o 'ASIA[A-Z0-9]*') as $(id -un)"
+$ask; ls /tmp`)
+	if res.State != fakerunner.Success || strings.Contains(res.Log, "NOT ISOLATED") {
 		t.Fatalf("%s\n%s", res.State, res.Log)
 	}
-	mustHold(t, "the job's log", res.Log, "\n1\n", "envrole-creds-")
+	made := w.generations()
+	mustHold(t, "the job's log", res.Log, "key "+made[0].AccessKeyID+" as "+names[0], `"SecretAccessKey":"[MASKED]"`, "envrole-creds-")
+	w.noSecrets("the job's log", res.Log)
 	w.freeUsers()
 	w.settled()
+	w.noSockets()
 }
 
 // A job that is refused after its user was taken gives it back.

@@ -5,10 +5,12 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,7 +40,7 @@ func TestMain(m *testing.M) {
 		os.Exit(retriever(sessions))
 	}
 	if endpoint := os.Getenv(clientAt); endpoint != "" {
-		os.Exit(goClient(endpoint))
+		os.Exit(goClient(endpoint, os.Getenv(clientUntil)))
 	}
 	os.Exit(func() int {
 		if os.Getenv(orderFile) != "" { // a runner process: its binaries are there
@@ -57,6 +59,11 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		binaries = dir
+		// Parallel tests wait for sessions to end, most of their time.
+		flag.Parse()
+		if at := flag.Lookup("test.parallel").Value; at.String() == itoa(runtime.GOMAXPROCS(0)) {
+			_ = at.Set(itoa(2 * runtime.GOMAXPROCS(0)))
+		}
 		return dockertest.Main(m)
 	}())
 }

@@ -26,6 +26,8 @@ type Fault struct {
 
 	// Delay passes before the work is done, whether or not the client waits.
 	Delay time.Duration
+	// Hold does the same until it is closed.
+	Hold <-chan struct{} `json:"-"`
 	// Hang never answers; the work is not done.
 	Hang bool
 	// DropAfter does the work and then drops the connection without an answer;
@@ -91,6 +93,13 @@ func (s *Server) before(f *Fault, r *http.Request) bool {
 		defer t.Stop()
 		select {
 		case <-t.C:
+		case <-s.closed:
+			return false
+		}
+	}
+	if f.Hold != nil {
+		select {
+		case <-f.Hold:
 		case <-s.closed:
 			return false
 		}

@@ -113,6 +113,33 @@ func TestADelayedCallIsDoneThoughTheClientLeft(t *testing.T) {
 	}
 }
 
+// What a test does while a call is under way has happened before the work is done.
+func TestAHeldCallWaitsForItsRelease(t *testing.T) {
+	s := start(t, Options{Roles: []Role{deploy()}})
+	release := make(chan struct{})
+	s.Push(Fault{Action: "AssumeRole", Hold: release})
+	client := stsAs(s, runner(t, s))
+	done := make(chan error, 1)
+	go func() {
+		_, err := client.AssumeRole(t.Context(), request(nil))
+		done <- err
+	}()
+	if _, err := s.WaitFor(t.Context(), func(Call) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	// Another call goes its way; the held one has done nothing.
+	if _, err := client.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{}); err != nil {
+		t.Fatal(err)
+	}
+	if c := s.Calls()[0]; c.Status != 0 || len(s.Sessions()) != 0 {
+		t.Errorf("%+v, %d sessions", c, len(s.Sessions()))
+	}
+	close(release)
+	if err := <-done; err != nil || len(s.Sessions()) != 1 {
+		t.Errorf("%v, %d sessions", err, len(s.Sessions()))
+	}
+}
+
 func TestTheControlEndpointNeedsItsToken(t *testing.T) {
 	s := start(t, Options{Roles: []Role{deploy()}})
 	ask := func(method, path, token, body string) (int, []byte) {

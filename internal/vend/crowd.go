@@ -8,8 +8,13 @@ import (
 	"time"
 )
 
-// crowd is a listener with at most max open connections: one more closes the
-// oldest. A genuine client is done within milliseconds; who holds on is not one.
+// maxTrusted is how many connections of a crowd are kept at most while others
+// come. A job's tools may all wait for a renewal at once; that many are rare.
+const maxTrusted = 32
+
+// crowd is a listener with at most max open connections, which is more than
+// maxTrusted: one more closes the oldest that is not trusted. A genuine client
+// has said who it is within milliseconds; who does not is none.
 type crowd struct {
 	net.Listener
 	max int
@@ -22,6 +27,25 @@ type crowd struct {
 type member struct {
 	net.Conn
 	crowd *crowd
+
+	trusted bool // under crowd.mu
+}
+
+// trust keeps the connection though others come, but for too many such.
+func (m *member) trust() {
+	m.crowd.mu.Lock()
+	defer m.crowd.mu.Unlock()
+	m.trusted = m.crowd.trusted() < maxTrusted
+}
+
+// trusted is how many of the open connections are; call it with mu held.
+func (c *crowd) trusted() (n int) {
+	for _, m := range c.open {
+		if m.trusted {
+			n++
+		}
+	}
+	return n
 }
 
 // serve answers each connection until Close. answer must not wait for ever, and
@@ -44,15 +68,16 @@ func (c *crowd) serve(answer func(*member)) {
 
 // admit makes conn one of the crowd; nil after Close.
 func (c *crowd) admit(conn net.Conn) *member {
-	m := &member{conn, c}
+	m := &member{Conn: conn, crowd: c}
 	c.mu.Lock()
 	var gone net.Conn
 	switch {
 	case c.closed:
 		gone, m = conn, nil
 	case len(c.open) == c.max:
-		gone = c.open[0].Conn
-		c.open = slices.Delete(c.open, 0, 1)
+		i := max(slices.IndexFunc(c.open, func(m *member) bool { return !m.trusted }), 0)
+		gone = c.open[i].Conn
+		c.open = slices.Delete(c.open, i, i+1)
 		fallthrough
 	default:
 		c.open = append(c.open, m)

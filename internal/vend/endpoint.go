@@ -28,7 +28,8 @@ const (
 // It promises an answer with credentials to nobody who lacks the token; that a
 // web page cannot ask it, whatever name resolves to 127.0.0.1; and that slow or
 // many connections keep it from serving its job for a moment at most: each has
-// two seconds, and the oldest is closed for a new one when there are too many.
+// two seconds, and the oldest that has not shown the token is closed for a new
+// one when there are too many.
 //
 // It speaks the one corner of HTTP/1.1 that SDKs use, one request a connection.
 // A whole HTTP server would be half of envrole-run, and parse what must not be
@@ -102,7 +103,7 @@ func (e *Endpoint) serve(conn *member) {
 	case err != nil:
 		return
 	default:
-		a = e.answer(b)
+		a = e.answer(b, conn.trust)
 	}
 	if conn.SetWriteDeadline(time.Now().Add(writeLimit)) != nil {
 		return
@@ -137,8 +138,8 @@ func readHead(conn io.Reader) (b []byte, rest bool, err error) {
 	}
 }
 
-// answer answers one request.
-func (e *Endpoint) answer(b []byte) answer {
+// answer answers one request. It calls genuine before it waits for credentials.
+func (e *Endpoint) answer(b []byte, genuine func()) answer {
 	h, err := parseHead(b)
 	if err != nil {
 		return refused(statusOf(err), err.Error())
@@ -148,6 +149,7 @@ func (e *Endpoint) answer(b []byte) answer {
 		a.bare = h.method == "HEAD"
 		return a
 	}
+	genuine()
 	ctx, cancel := context.WithTimeout(e.ctx, patience)
 	defer cancel()
 	c, err := e.provide(ctx)

@@ -1,7 +1,6 @@
 package vend
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,8 +11,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func lent() Credentials {
@@ -162,33 +165,110 @@ func TestEachEndpointHasItsOwnToken(t *testing.T) {
 	}
 }
 
+// gone fails unless the other side closed the connection without a word.
+func gone(t *testing.T, what string, c net.Conn) {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(c)
+	if len(b) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%s: %q %v", what, b, err)
+	}
+}
+
+// members are the connections that a crowd holds, by the clients' addresses.
+func (c *crowd) members() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []string
+	for _, m := range c.open {
+		out = append(out, m.RemoteAddr().String())
+	}
+	return out
+}
+
 // Slow and idle connections, far more than allowed, do not keep the job's own
 // request from its answer.
 func TestACrowdOfSlowConnectionsStopsNobody(t *testing.T) {
 	e, uri, token := endpoint(t, always)
-	var crowd []net.Conn
-	defer func() {
-		for _, c := range crowd {
-			_ = c.Close()
-		}
-	}()
+	var first net.Conn
 	for i := range 4 * maxConns {
 		c, err := net.Dial("tcp4", e.host)
 		if err != nil {
 			t.Fatal(err)
 		}
-		crowd = append(crowd, c)
+		defer c.Close()
+		if i == 0 {
+			first = c
+		}
 		if i%2 == 0 {
 			_, _ = io.WriteString(c, "GET /v1/credentials HTTP/1.1\r\nX-Slow: ")
+		}
+		if n := len(e.crowd.members()); n > maxConns {
+			t.Fatalf("%d connections are open", n)
 		}
 	}
 	if resp, body := get(t, uri, token); resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d %s", resp.StatusCode, body)
 	}
-	// The oldest were closed for the newer ones, without a word.
-	_ = crowd[0].SetReadDeadline(time.Now().Add(20 * time.Second))
-	if b, err := io.ReadAll(crowd[0]); errors.Is(err, context.DeadlineExceeded) || strings.Contains(string(b), "ASIA") {
-		t.Errorf("the oldest connection: %q %v", b, err)
+	// All of them came before the request that was answered.
+	open := e.crowd.members()
+	if len(open) > maxConns || slices.Contains(open, first.LocalAddr().String()) {
+		t.Errorf("the oldest of %d is among the %d that are open", 4*maxConns, len(open))
+	}
+	gone(t, "the oldest connection", first)
+}
+
+// A request that has shown the token waits for a renewal. Those who show none
+// cannot push it out.
+func TestACrowdDoesNotPushOutWhoWaitsForARenewal(t *testing.T) {
+	asked, renewed := make(chan struct{}, maxTrusted+1), make(chan struct{})
+	e, _, token := endpoint(t, func(context.Context) (Credentials, error) {
+		asked <- struct{}{}
+		<-renewed
+		return lent(), nil
+	})
+	request := "GET /v1/credentials HTTP/1.1\r\nHost: " + e.host + "\r\nAuthorization: "
+	genuine := make([]string, maxTrusted)
+	var all sync.WaitGroup
+	for i := range genuine {
+		all.Go(func() { genuine[i] = raw(t, e.host, request+token+"\r\n\r\n") })
+		<-asked
+	}
+	for i := range 500 {
+		c, err := net.Dial("tcp4", e.host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i%2 == 0 {
+			_, _ = io.WriteString(c, request+"wrong")
+		}
+	}
+	eventually(t, "all have been let in", func() bool { return len(e.crowd.members()) == maxConns })
+	// Nor can the job itself take the endpoint with requests that wait.
+	late, err := net.Dial("tcp4", e.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	if _, err := io.WriteString(late, request+token+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	e.crowd.mu.Lock()
+	n := e.crowd.trusted()
+	e.crowd.mu.Unlock()
+	if n != maxTrusted {
+		t.Errorf("%d connections cannot be pushed out, want %d", n, maxTrusted)
+	}
+	close(renewed)
+	all.Wait()
+	for i, got := range genuine {
+		if !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			t.Errorf("request %d that waited got %q", i, got)
+		}
 	}
 }
 
@@ -198,28 +278,56 @@ func TestAHalfRequestIsClosedWithoutAWord(t *testing.T) {
 	for _, half := range []string{"", "GET /v1/cred", "GET /v1/credentials HTTP/1.1\r\nHost: " + e.host + "\r\nAuthorization: " + token + "\r\n"} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			if got := raw(t, e.host, half); got != "" {
-				t.Errorf("of %q: %q", half, got)
+			c, err := net.Dial("tcp4", e.host)
+			if err != nil {
+				t.Fatal(err)
 			}
+			defer c.Close()
+			if _, err := io.WriteString(c, half); err != nil {
+				t.Fatal(err)
+			}
+			gone(t, fmt.Sprintf("%q", half), c)
 		})
 	}
 }
 
-// A client that asks and never reads is closed in the end: its answer fits into
-// the kernel's buffers, and no connection is kept alive.
+// A client that asks and never reads is closed in the end, though its answer
+// does not fit into the kernel's buffers, and others are served meanwhile.
 func TestASlowReaderIsNotWaitedFor(t *testing.T) {
-	e, _, token := endpoint(t, always)
-	c, err := net.Dial("tcp4", e.host)
+	var long atomic.Bool
+	long.Store(true)
+	e, uri, token := endpoint(t, func(context.Context) (Credentials, error) {
+		c := lent()
+		if long.Swap(false) {
+			c.SessionToken = strings.Repeat("t", 32<<20)
+		}
+		return c, nil
+	})
+	small := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		return errors.Join(raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10) }), err)
+	}}
+	c, err := small.DialContext(t.Context(), "tcp4", e.host)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_, _ = fmt.Fprintf(c, "GET /v1/credentials HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\n\r\n", e.host, token)
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
-	r := bufio.NewReader(c)
-	b, err := io.ReadAll(r)
-	if err != nil || !strings.Contains(string(b), "Connection: close") {
-		t.Errorf("%q %v", b, err)
+	if _, err := fmt.Fprintf(c, "GET /v1/credentials HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\n\r\n", e.host, token); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is asked", func() bool { return !long.Load() })
+	if resp, body := get(t, uri, token); resp.StatusCode != http.StatusOK || !slices.Contains(e.crowd.members(), c.LocalAddr().String()) {
+		t.Errorf("beside a slow reader: %d %s", resp.StatusCode, body)
+	}
+	eventually(t, "the slow reader is closed", func() bool { return !slices.Contains(e.crowd.members(), c.LocalAddr().String()) })
+}
+
+func eventually(t *testing.T, what string, met func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !met(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
 	}
 }
 
@@ -242,23 +350,34 @@ func TestWhatCannotBeGivenSaysWhy(t *testing.T) {
 }
 
 func TestAClosedEndpointIsGone(t *testing.T) {
-	e, _, _ := endpoint(t, always)
+	asked, end := make(chan struct{}), make(chan struct{})
+	e, _, token := endpoint(t, func(context.Context) (Credentials, error) {
+		close(asked)
+		<-end // only Close can end the connection
+		return lent(), nil
+	})
+	defer close(end)
+	request := "GET /v1/credentials HTTP/1.1\r\nHost: " + e.host + "\r\nAuthorization: " + token + "\r\n\r\n"
 	open, err := net.Dial("tcp4", e.host)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer open.Close()
+	if _, err := io.WriteString(open, request); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// Somebody else may have got the port: it does not know the token.
 	if c, err := net.Dial("tcp4", e.host); err == nil {
 		_ = c.Close()
-		t.Error("somebody still listens")
+		if got := raw(t, e.host, request); strings.Contains(got, "the-secret-key") {
+			t.Error("it still answers")
+		}
 	}
-	_ = open.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if b, _ := io.ReadAll(open); len(b) > 0 {
-		t.Errorf("a connection of before got %q", b)
-	}
+	gone(t, "a connection of before", open)
 }
 
 func TestManyAskAtOnce(t *testing.T) {

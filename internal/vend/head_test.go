@@ -150,7 +150,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		a := string(e.answer(read).bytes(lent().Expiration))
+		a := string(e.answer(read, func() {}).bytes(lent().Expiration))
 		if !strings.HasPrefix(a, "HTTP/1.1 ") || strings.Contains(a, "t0k") && !strings.Contains(a, "the-session-token") {
 			t.Fatalf("of %q: %q", b, a)
 		}

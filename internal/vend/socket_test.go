@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -120,18 +121,38 @@ func TestRefusalsReachTheTool(t *testing.T) {
 	}
 }
 
+// Connections of which nothing is read, far more than allowed, are closed for
+// newer ones.
 func TestIdleConnectionsStopNobody(t *testing.T) {
-	s := socket(t, os.Geteuid(), always)
-	for range 2 * maxConns {
+	release := make(chan struct{})
+	var waiting atomic.Int64
+	s := socket(t, os.Geteuid(), func(context.Context) (Credentials, error) {
+		if waiting.Add(1) <= 4*maxConns {
+			<-release
+		}
+		return lent(), nil
+	})
+	defer close(release)
+	var first net.Conn
+	for i := range 4 * maxConns {
 		c, err := net.Dial("unix", filepath.Join(s.dir, socketName))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
+		if i == 0 {
+			first = c
+		}
+		// Before the next comes: the listener's queue is short on some hosts.
+		eventually(t, "it is let in", func() bool { return waiting.Load() == int64(i+1) })
+		if n := len(s.crowd.members()); n > maxConns {
+			t.Fatalf("%d connections are open", n)
+		}
 	}
 	if code, _, errs := client(t, s); code != 0 {
 		t.Errorf("%d %q", code, errs)
 	}
+	gone(t, "the oldest connection", first)
 }
 
 func TestClosingAndSweepingLeaveNothing(t *testing.T) {

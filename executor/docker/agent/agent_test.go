@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 	if code, mine := Main(os.Args); mine {
 		os.Exit(code)
 	}
+	if len(os.Args) == 2 && os.Args[1] == blockOnly {
+		os.Exit(report(block()))
+	}
 	os.Exit(m.Run())
 }
 

@@ -122,7 +122,7 @@ func TestTheHelpersProgramStandsForTheRunners(t *testing.T) {
 		}
 	}
 	write(helperProgram)
-	if got := bridged(dir); got != dir+":"+ShimDir {
+	if got := bridged(dir); got != dir+":"+shimDir() {
 		t.Errorf("only the helper's: %q", got)
 	}
 	self, err := os.Executable()

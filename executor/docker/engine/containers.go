@@ -45,7 +45,7 @@ func (e *Engine) holderOptions(n int, agentImage string, hosts []string) client.
 	config := &container.Config{Image: agentImage, Entrypoint: []string{agent.Path}, Labels: e.plan.Labels(roleHolder)}
 	options := client.ContainerCreateOptions{Config: config, HostConfig: host, Name: e.holder(n)}
 	if n == 0 {
-		host.Mounts = append([]mount.Mount{e.agentMount()}, e.volumeMounts()...)
+		host.Mounts = append([]mount.Mount{e.agentMount(agent.Dir)}, e.volumeMounts()...)
 		for _, m := range host.Mounts[1:] {
 			command = append(command, agent.OpenArg+m.Target)
 		}
@@ -78,7 +78,7 @@ func (e *Engine) blocks() bool { return e.plan.Metadata != docker.MetadataAllow 
 func (e *Engine) jobOptions(image string) client.ContainerCreateOptions {
 	c := e.plan.Image
 	host := e.host(0)
-	host.Mounts = append([]mount.Mount{e.agentMount()}, host.Mounts...)
+	host.Mounts = append([]mount.Mount{e.agentMount(e.agentDir())}, host.Mounts...)
 	host.Privileged = e.plan.Privileged
 	if e.plan.ReadOnly {
 		host.ReadonlyRootfs = true
@@ -87,7 +87,7 @@ func (e *Engine) jobOptions(image string) client.ContainerCreateOptions {
 	return client.ContainerCreateOptions{
 		Name: e.jobContainer(), HostConfig: host, Platform: platform(c.Platform),
 		Config: &container.Config{
-			Image: image, Entrypoint: c.Entrypoint, Cmd: []string{agent.Path, agent.Flag, "idle"}, User: c.User,
+			Image: image, Entrypoint: c.Entrypoint, Cmd: []string{e.agentPath(), agent.Flag, "idle"}, User: c.User,
 			Labels: e.plan.Labels(docker.RoleJob), Healthcheck: &container.HealthConfig{Test: []string{"NONE"}}, StopSignal: "SIGTERM",
 		},
 	}
@@ -98,8 +98,8 @@ func (e *Engine) jobOptions(image string) client.ContainerCreateOptions {
 func (e *Engine) helperOptions(image string) client.ContainerCreateOptions {
 	c := e.plan.Helper
 	host := e.host(0)
-	host.Mounts = append([]mount.Mount{e.agentMount()}, host.Mounts...)
-	user, entrypoint, command := c.User, c.Entrypoint, []string{agent.Path, agent.Flag, "idle"}
+	host.Mounts = append([]mount.Mount{e.agentMount(e.agentDir())}, host.Mounts...)
+	user, entrypoint, command := c.User, c.Entrypoint, []string{e.agentPath(), agent.Flag, "idle"}
 	if user == "" {
 		user = "0:0"
 	}
@@ -163,10 +163,6 @@ func isCapability(name string) func(string) bool {
 		s = strings.TrimPrefix(strings.ToUpper(s), "CAP_")
 		return s == name || s == "ALL"
 	}
-}
-
-func (e *Engine) agentMount() mount.Mount {
-	return mount.Mount{Type: mount.TypeVolume, Source: e.volume(roleAgent), Target: agent.Dir, ReadOnly: true}
 }
 
 // volumeMounts are the volumes of the project and of the job. They begin empty,

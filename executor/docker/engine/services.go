@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"envrole/executor/docker"
+	"envrole/executor/docker/agent"
 )
 
 const (
@@ -134,7 +135,7 @@ func (e *Engine) await(ctx context.Context, a *api, i int, im image, addr netip.
 		case <-watched.Done():
 		}
 	}()
-	_, err := a.ask(watched, e.plan.ServiceWait+a.timeout, e.holder(0), "", nil, args...)
+	_, err := a.ask(watched, e.plan.ServiceWait+a.timeout, e.holder(0), "", nil, agent.Path, args...)
 	if err == nil || ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

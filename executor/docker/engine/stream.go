@@ -162,13 +162,13 @@ func result(line []byte) (agent.Result, bool) {
 	return r, true
 }
 
-// ask runs the agent in a container with a short input, to its end, and gives
+// ask runs the agent, which is program there, in a container with a short input, to its end, and gives
 // what it says. The error holds what it complained of. bound is how long it may
 // take.
-func (a *api) ask(ctx context.Context, bound time.Duration, container, user string, input []byte, args ...string) ([]byte, error) {
+func (a *api) ask(ctx context.Context, bound time.Duration, container, user string, input []byte, program string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("the Engine at %s did not give an answer within %s", a.address, bound))
 	defer cancel()
-	s, err := a.open(ctx, container, user, append([]string{agent.Path, agent.Flag}, args...)...)
+	s, err := a.open(ctx, container, user, append([]string{program, agent.Flag}, args...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"envrole/executor/docker"
 	"envrole/internal/dockertest"
@@ -165,4 +166,19 @@ func TestAnImageInTheAgentsPlaceIsRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	_ = e.Cleanup(t.Context(), &out, &out)
+}
+
+func TestAnAnswerIsKeptWithinBounds(t *testing.T) {
+	d := dockertest.Start(t)
+	d.Import(t, "loud:latest", dockertest.Full().WithFile("/loud", dockertest.File{Mode: 0o755, Content: "#!/bin/sh\nhead -c 1000000 /dev/zero\n"}))
+	e, _ := prepared(t, d, func(p *docker.Plan) { p.Image.Name = "loud:latest" })
+	a, err := e.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	out, err := a.ask(t.Context(), time.Minute, e.jobContainer(), "", nil, "/loud")
+	if err != nil || len(out) == 0 || len(out) > maxControl {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
 }

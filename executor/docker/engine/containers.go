@@ -16,8 +16,12 @@ import (
 	"envrole/executor/docker/agent"
 )
 
-// holderPids is enough for the agent and what the Engine starts beside it.
-const holderPids = 64
+// holderPids and holderMemory are enough for the agent and what the Engine starts
+// beside it.
+const (
+	holderPids   = 64
+	holderMemory = 64 << 20
+)
 
 // holderOptions describe the container that owns a network namespace. It has
 // the one capability that routes need, until they stand, and nothing else.
@@ -30,7 +34,7 @@ func (e *Engine) holderOptions(n int, agentImage string, hosts []string) client.
 		SecurityOpt:    []string{"no-new-privileges"},
 		ReadonlyRootfs: true,
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
-		Resources:      container.Resources{PidsLimit: &pids},
+		Resources:      container.Resources{PidsLimit: &pids, Memory: holderMemory},
 		ExtraHosts:     append(slices.Clone(e.plan.ExtraHosts), hosts...),
 	}
 	for _, server := range e.plan.DNS {

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// maxControl bounds what is kept of the agent's own words.
+	// maxControl bounds what is kept of the agent's words.
 	maxControl = 64 << 10
 	// streamBuffer is how much of the Engine's stream is read at once; its
 	// pieces are of up to 32 KiB.
@@ -122,7 +122,7 @@ func demultiplex(from io.Reader, stdout, stderr io.Writer, failed func()) error 
 	}
 }
 
-// words keeps the beginning of what the agent says for itself.
+// words keeps the beginning of what the agent says.
 type words struct {
 	kept []byte
 	told int // so much of kept was given to line
@@ -178,7 +178,7 @@ func (a *api) ask(ctx context.Context, bound time.Duration, container, user stri
 	if _, err := s.stream.Conn.Write(input); err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
+	var out words
 	complaint, err := s.copyTo(&out, func() {}, nil)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -186,5 +186,5 @@ func (a *api) ask(ctx context.Context, bound time.Duration, container, user stri
 	if err == nil && len(bytes.TrimSpace(complaint)) > 0 {
 		err = errors.New(string(bytes.TrimSpace(complaint)))
 	}
-	return out.Bytes(), err
+	return out.kept, err
 }

@@ -83,6 +83,7 @@ func (e *Engine) jobOptions(image string) client.ContainerCreateOptions {
 	c := e.plan.Image
 	host := e.host(0)
 	host.Mounts = append([]mount.Mount{e.agentMount(e.agentDir())}, host.Mounts...)
+	host.Binds = e.binds()
 	host.Privileged = e.plan.Privileged
 	if e.plan.ReadOnly {
 		host.ReadonlyRootfs = true
@@ -137,7 +138,9 @@ func (e *Engine) serviceOptions(i int, image string) client.ContainerCreateOptio
 }
 
 // host is what containers of images have in common: limits, rights, volumes and
-// the network of holder n.
+// the network of holder n. What jobs may write to outside of their project is for
+// the job's container alone: the helper runs hooks of the author as root, and a
+// service is whoever its image says, whatever user the configuration names.
 func (e *Engine) host(n int) *container.HostConfig {
 	p := e.plan
 	host := &container.HostConfig{
@@ -149,7 +152,7 @@ func (e *Engine) host(n int) *container.HostConfig {
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		Resources:     container.Resources{Memory: p.Memory, NanoCPUs: p.NanoCPUs},
 		Mounts:        e.volumeMounts(),
-		Binds:         e.binds(),
+		Binds:         slices.DeleteFunc(e.binds(), writable),
 	}
 	if p.PidsLimit > 0 {
 		host.PidsLimit = &p.PidsLimit
@@ -205,4 +208,11 @@ func (e *Engine) binds() []string {
 		}
 	}
 	return binds
+}
+
+// writable says whether a volume of the configuration is one that jobs may write
+// to. Its source and target hold no colon.
+func writable(bind string) bool {
+	parts := strings.Split(bind, ":")
+	return len(parts) < 3 || !slices.Contains(strings.Split(parts[2], ","), "ro")
 }

@@ -127,17 +127,26 @@ func (m *maker) image(want job.Image) (Container, error) {
 		return Container{}, err
 	}
 	// The configured user goes first, as in GitLab's own executor.
-	users := m.v.Texts(keyUsers)
 	if user := m.v.Text(keyUser); user != "" {
-		if c.User != "" && c.User != user {
-			return Container{}, refuse("image:docker:user", errors.New("jobs on this runner run as "+user+", by executor.docker."+keyUser), "Remove the keyword from the job.")
-		}
 		c.User = user
-	} else if c.User != "" && len(users) > 0 && !slices.Contains(users, c.User) {
-		return Container{}, refuse("image:docker:user", fmt.Errorf("%s is not in executor.docker.%s", m.scope.shown(c.User), keyUsers),
-			"Use one of: "+strings.Join(users, ", ")+".")
 	}
 	return c, nil
+}
+
+// mayBe refuses a user whom the configuration does not let a job ask for, for
+// itself or a service.
+func (m *maker) mayBe(user, at string) error {
+	fixed, users := m.v.Text(keyUser), m.v.Texts(keyUsers)
+	switch {
+	case user == "" || user == fixed:
+		return nil
+	case fixed != "":
+		return refuse(at+":docker:user", errors.New("jobs on this runner run as "+fixed+", by executor.docker."+keyUser), "Remove the keyword from the job.")
+	case len(users) > 0 && !slices.Contains(users, user):
+		return refuse(at+":docker:user", fmt.Errorf("%s is not in executor.docker.%s", m.scope.shown(user), keyUsers),
+			"Use one of: "+strings.Join(users, ", ")+".")
+	}
+	return nil
 }
 
 // refusedName says why a variable must not be in pass_env, or "".

@@ -193,6 +193,9 @@ func (m *maker) options(c *Container, want job.Image, at string) error {
 	if err != nil {
 		return refuse(at+":docker:user", err, "")
 	}
+	if err := m.mayBe(user, at); err != nil {
+		return err
+	}
 	c.User = user
 	pull := pullDefault(m.v)
 	if len(want.Pull) > 0 {

@@ -105,3 +105,31 @@ func TestVariablesThatNoContainerTakesAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// Whom the configuration lets jobs be, their services may be, and nobody else.
+func TestAServiceAsksForNoUserThatAJobMayNot(t *testing.T) {
+	for _, c := range []struct {
+		user string
+		v    values
+		ok   bool
+	}{
+		{"root", values{}, true},
+		{"root", values{keyUser: "1000"}, false},
+		{"1000", values{keyUser: "1000"}, true},
+		{"", values{keyUser: "1000"}, true}, // the image's own
+		{"root", values{keyUsers: []string{"1000", "ci"}}, false},
+		{"ci", values{keyUsers: []string{"1000", "ci"}}, true},
+		{"$U", values{keyUsers: []string{"$U"}}, false}, // expanded first
+	} {
+		p, _, err := planOf(t, `"image":{"name":"a"},"services":[{"name":"b","executor_opts":{"docker":{"user":"`+c.user+`"}}}],"variables":[{"key":"U","value":"root"}]`, c.v)
+		if (err == nil) != c.ok {
+			t.Errorf("%q with %v: %v", c.user, c.v, err)
+		}
+		if err != nil && (fault.ClassOf(err) != fault.Refused || !strings.Contains(err.Error(), "services[0]:docker:user")) {
+			t.Errorf("%q: %v", c.user, err)
+		}
+		if err == nil && p.Services[0].User != c.user {
+			t.Errorf("%q runs as %q", c.user, p.Services[0].User)
+		}
+	}
+}

@@ -95,6 +95,13 @@ func Full() Image {
 	return im
 }
 
+// WithProgram is the image with a program of this host more.
+func (im Image) WithProgram(name string) Image {
+	im = im.With()
+	im.addProgram(name)
+	return im
+}
+
 func exists(name string) bool {
 	_, err := os.Stat(name)
 	return err == nil

@@ -22,12 +22,11 @@ import (
 const (
 	// Flag is the first argument by which envrole-run becomes the agent.
 	Flag = "--agent"
-	// Dir is where containers see the agent, read-only.
+	// Dir is where the agent is in its own image. Containers of other images see
+	// it in a place that begins like this, read-only.
 	Dir = "/.envrole"
-	// Path is the agent in a container.
+	// Path is the agent in its own image.
 	Path = Dir + "/envrole-run"
-	// ShimDir holds a gitlab-runner that starts gitlab-runner-helper.
-	ShimDir = Dir + "/bin"
 	// Ready is the line by which idle and hold say that they have begun.
 	Ready = "envrole: ready"
 

@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 	if code, mine := Main(os.Args); mine {
 		os.Exit(code)
 	}
+	if len(os.Args) == 2 && os.Args[1] == blockOnly {
+		os.Exit(report(block()))
+	}
 	os.Exit(m.Run())
 }
 
@@ -119,7 +122,7 @@ func TestTheHelpersProgramStandsForTheRunners(t *testing.T) {
 		}
 	}
 	write(helperProgram)
-	if got := bridged(dir); got != dir+":"+ShimDir {
+	if got := bridged(dir); got != dir+":"+shimDir() {
 		t.Errorf("only the helper's: %q", got)
 	}
 	self, err := os.Executable()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -196,7 +197,16 @@ func bridged(path string) string {
 	if _, err := lookPath(helperProgram, path); err != nil {
 		return path
 	}
-	return path + ":" + ShimDir
+	return path + ":" + shimDir()
+}
+
+// shimDir holds a gitlab-runner that starts gitlab-runner-helper.
+func shimDir() string {
+	self, err := os.Executable()
+	if err != nil {
+		return Dir + "/bin"
+	}
+	return filepath.Join(filepath.Dir(self), "bin")
 }
 
 // initEnviron is the environment of the container's first process if that is

@@ -1,9 +1,9 @@
 package agent
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -25,10 +25,28 @@ func metadataNetworks() []netip.Prefix {
 }
 
 // block makes the metadata services unreachable in this network namespace, and
-// makes sure. A route cannot be taken back without CAP_NET_ADMIN, and only a
-// packet socket (CAP_NET_RAW) could pass it by: no container that joins has
-// either.
+// makes sure. There are two walls. The packet filter holds whatever way a packet
+// was given. The routes hold for forwarded packets too, and tell an honest
+// program at once that it will get nothing; alone they are not enough, since a
+// socket that names its device (SO_BINDTODEVICE, IP_PKTINFO, IP_UNICAST_IF: no
+// capability is asked for) is taken past them. Neither can be taken back without
+// CAP_NET_ADMIN, and only a packet socket (CAP_NET_RAW) could pass both by: no
+// container that joins has either.
 func block() error {
+	if err := filter(metadataNetworks()); err != nil {
+		return fmt.Errorf("block the metadata services (executor.docker.metadata): the kernel of the Engine's host must take a packet filter, by its module nf_tables: %w", err)
+	}
+	devices, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("block the metadata services: %w", err)
+	}
+	for _, n := range metadataNetworks() { // before there are routes: they would hide a filter that does nothing
+		for _, device := range devices {
+			if err := mustBeFiltered(n.Addr(), device.Name); err != nil {
+				return err
+			}
+		}
+	}
 	for _, n := range metadataNetworks() {
 		if err := prohibit(n); err != nil && (n.Addr().Is4() || !noIPv6(err)) {
 			return fmt.Errorf("block %s: %w", n, err)
@@ -42,28 +60,11 @@ func block() error {
 	return nil
 }
 
-// noIPv6 says that the namespace has no IPv6 at all.
-func noIPv6(err error) bool {
-	for _, e := range []unix.Errno{unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EACCES, unix.ENODEV, unix.EINVAL, unix.EPERM} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
 // mustBeBlocked asks the kernel for the way to addr, without sending anything.
 func mustBeBlocked(addr netip.Addr) error {
-	family, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: 80, Addr: to4(addr)})
-	if addr.Is6() {
-		family, to = unix.AF_INET6, &unix.SockaddrInet6{Port: 80, Addr: addr.As16()}
-	}
-	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if errors.Is(err, unix.EAFNOSUPPORT) && addr.Is6() {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("try the way to %s: %w", addr, err)
+	fd, to, err := tryTo(addr)
+	if err != nil || fd < 0 {
+		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
 	if err := unix.Connect(fd, to); err == nil {
@@ -72,67 +73,40 @@ func mustBeBlocked(addr netip.Addr) error {
 	return nil
 }
 
-func to4(addr netip.Addr) [4]byte {
-	if addr.Is4() {
-		return addr.As4()
-	}
-	return [4]byte{}
-}
-
-// prohibit adds the route by which the kernel refuses to send to n.
-func prohibit(n netip.Prefix) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	if err != nil {
+// mustBeFiltered tries to send to addr through device, as any program may. If
+// the filter did not hold, this would send an empty datagram.
+func mustBeFiltered(addr netip.Addr, device string) error {
+	fd, to, err := tryTo(addr)
+	if err != nil || fd < 0 {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return err
+	if err := unix.BindToDevice(fd, device); errors.Is(err, unix.EPERM) {
+		return nil // Linux before 5.7: then no job may either
+	} else if err != nil {
+		return fmt.Errorf("try the way to %s through %s: %w", addr, device, err)
 	}
-	if err := unix.Sendto(fd, routeRequest(n), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return err
-	}
-	answer := make([]byte, 4096)
-	size, _, err := unix.Recvfrom(fd, answer, 0)
-	if err != nil {
-		return err
-	}
-	if size < unix.NLMSG_HDRLEN+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
-		return errors.New("the kernel's answer is no acknowledgement")
-	}
-	if code := int32(binary.NativeEndian.Uint32(answer[unix.NLMSG_HDRLEN:])); code != 0 { //nolint:gosec // a negative errno
-		return unix.Errno(-code) //nolint:gosec // an errno
+	if err := unix.Sendto(fd, nil, 0, to); err == nil {
+		return fmt.Errorf("block %s: the kernel took the packet filter and sends through %s nevertheless", addr, device)
 	}
 	return nil
 }
 
-// routeRequest is RTM_NEWROUTE of rtnetlink(7) for a route of type prohibit.
-func routeRequest(n netip.Prefix) []byte {
-	family, addr := byte(unix.AF_INET), n.Addr().AsSlice()
-	if n.Addr().Is6() {
-		family = unix.AF_INET6
+// tryTo gives a socket and an address for a datagram to addr; no socket where
+// the kernel has no IPv6.
+func tryTo(addr netip.Addr) (fd int, to unix.Sockaddr, err error) {
+	family := unix.AF_INET
+	if addr.Is6() {
+		family, to = unix.AF_INET6, &unix.SockaddrInet6{Port: 80, Addr: addr.As16()}
+	} else {
+		to = &unix.SockaddrInet4{Port: 80, Addr: addr.As4()}
 	}
-	body := []byte{family, uint8(n.Bits()), 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, unix.RTN_PROHIBIT, 0, 0, 0, 0} //nolint:gosec // at most 128
-	body = attribute(body, unix.RTA_DST, addr)
-	if n.Addr().Is6() {
-		// The best metric, so that no other route comes first. For IPv4 it is 0,
-		// the default.
-		body = attribute(body, unix.RTA_PRIORITY, binary.NativeEndian.AppendUint32(nil, 1))
+	fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.EAFNOSUPPORT) && addr.Is6():
+		return -1, nil, nil
+	case err != nil:
+		return -1, nil, fmt.Errorf("try the way to %s: %w", addr, err)
 	}
-	head := binary.NativeEndian.AppendUint32(nil, uint32(unix.NLMSG_HDRLEN+len(body))) //nolint:gosec // some dozens of bytes
-	head = binary.NativeEndian.AppendUint16(head, unix.RTM_NEWROUTE)
-	head = binary.NativeEndian.AppendUint16(head, unix.NLM_F_REQUEST|unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
-	head = binary.NativeEndian.AppendUint32(head, 1)
-	head = binary.NativeEndian.AppendUint32(head, 0)
-	return append(head, body...)
-}
-
-func attribute(b []byte, kind uint16, value []byte) []byte {
-	b = binary.NativeEndian.AppendUint16(b, uint16(4+len(value))) //nolint:gosec // at most 20
-	b = binary.NativeEndian.AppendUint16(b, kind)
-	b = append(b, value...)
-	for len(b)%4 != 0 {
-		b = append(b, 0)
-	}
-	return b
+	return fd, to, nil
 }

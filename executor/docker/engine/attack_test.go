@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"envrole/executor/docker"
 	"envrole/internal/dockertest"
@@ -88,15 +89,62 @@ sleep 1000`)
 func TestTheAgentCannotBeAlteredByAJob(t *testing.T) {
 	d := engineFor(t)
 	e, _ := prepared(t, d, nil)
-	out := must(t, e, "build_script", `
-echo x 2>/dev/null >/.envrole/envrole-run && echo WRITTEN
-rm -f /.envrole/envrole-run 2>/dev/null && echo REMOVED
-mv /.envrole /elsewhere 2>/dev/null && echo MOVED
-mount -o remount,rw /.envrole 2>/dev/null && echo REMOUNTED
-umount /.envrole 2>/dev/null && echo UNMOUNTED
-echo tried`)
+	out := must(t, e, "build_script", `dir=$(echo /.envrole-*)
+echo x 2>/dev/null >$dir/envrole-run && echo WRITTEN
+rm -f $dir/envrole-run 2>/dev/null && echo REMOVED
+mv $dir /elsewhere 2>/dev/null && echo MOVED
+mount -o remount,rw $dir 2>/dev/null && echo REMOUNTED
+umount $dir 2>/dev/null && echo UNMOUNTED
+[ -x $dir/envrole-run ] && echo tried`)
 	if out != "tried\n" {
 		t.Errorf("%q", out)
+	}
+}
+
+// planted plays the agent, in the hope that somebody runs it as root.
+const planted = `#!/bin/sh
+echo "$* by $(id -u)" >>/builds/ran
+case $2 in
+idle) echo "envrole: ready"; exec sleep 1000 ;;
+probe) echo '{}' ;;
+exec) echo '{"exit":0,"stuck":1,"help":true}' >&2; sleep 1; echo '{"exit":0}' >&2 ;;
+esac
+`
+
+// An image leads the places of volumes to that of the agent, by links and by
+// volumes of its own, so that what an earlier job left in a volume lies there.
+func TestAnImageCannotPutAVolumeInTheAgentsPlace(t *testing.T) {
+	d := engineFor(t)
+	link := func(to string) dockertest.File { return dockertest.File{Link: to} }
+	for name, im := range map[string]dockertest.Image{
+		"builds": dockertest.Full().WithFile("/builds", link("/.envrole")),
+		"agent":  dockertest.Full().WithFile("/.envrole", link("/builds")),
+		"volume": dockertest.Full().WithFile("/x/y", link("/.envrole")).WithFile("/.envrole/envrole-run", dockertest.File{Mode: 0o755, Content: planted}).With("VOLUME /x/y"),
+	} {
+		d.Import(t, "evil-"+name+":latest", im)
+		with := func(image string) func(*docker.Plan) {
+			return func(p *docker.Plan) {
+				p.Image.Name, p.Image.User, p.BuildsVolume = image, "1000:1000", "evil-"+name
+			}
+		}
+		e, _ := prepared(t, d, with(ciImage))
+		must(t, e, "build_script", "cat >/builds/envrole-run <<'E'\n"+planted+"E\nchmod 755 /builds/envrole-run")
+		e = &Engine{plan: plan(t, d, with("evil-"+name+":latest"))}
+		var log safeBuffer
+		if err := e.Prepare(t.Context(), &log); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		out, err := script(t, e, "build_script", "echo of the script; cat /builds/ran 2>/dev/null || :")
+		if err != nil || out != "of the script\n" {
+			t.Errorf("%s: %v %q", name, err, out)
+		}
+		if err := e.Cleanup(t.Context(), &log, &log); err != nil {
+			t.Error(err)
+		}
+		e, _ = prepared(t, d, with(ciImage))
+		if got := must(t, e, "build_script", "cat /builds/ran 2>/dev/null || :"); got != "" {
+			t.Errorf("%s: the planted program ran:\n%s", name, got)
+		}
 	}
 }
 
@@ -118,4 +166,19 @@ func TestAnImageInTheAgentsPlaceIsRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	_ = e.Cleanup(t.Context(), &out, &out)
+}
+
+func TestAnAnswerIsKeptWithinBounds(t *testing.T) {
+	d := dockertest.Start(t)
+	d.Import(t, "loud:latest", dockertest.Full().WithFile("/loud", dockertest.File{Mode: 0o755, Content: "#!/bin/sh\nhead -c 1000000 /dev/zero\n"}))
+	e, _ := prepared(t, d, func(p *docker.Plan) { p.Image.Name = "loud:latest" })
+	a, err := e.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	out, err := a.ask(t.Context(), time.Minute, e.jobContainer(), "", nil, "/loud")
+	if err != nil || len(out) == 0 || len(out) > maxControl {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
 }

@@ -59,7 +59,7 @@ func (a *api) begin(ctx context.Context, options client.ContainerCreateOptions, 
 	w.flush()
 	help := entrypointHelp
 	if options.Config.Labels[docker.LabelRole] == roleHolder {
-		help = "See executor.docker.network, and whether its addresses are those of a metadata service."
+		help = "See executor.docker.network, whether its addresses are those of a metadata service, and whether the kernel of the Engine's host has nf_tables (modprobe nf_tables)."
 	}
 	return a.diedAtStart(ctx, options.Name, w.tail(), help)
 }

@@ -16,8 +16,12 @@ import (
 	"envrole/executor/docker/agent"
 )
 
-// holderPids is enough for the agent and what the Engine starts beside it.
-const holderPids = 64
+// holderPids and holderMemory are enough for the agent and what the Engine starts
+// beside it.
+const (
+	holderPids   = 64
+	holderMemory = 64 << 20
+)
 
 // holderOptions describe the container that owns a network namespace. It has
 // the one capability that routes need, until they stand, and nothing else.
@@ -30,7 +34,7 @@ func (e *Engine) holderOptions(n int, agentImage string, hosts []string) client.
 		SecurityOpt:    []string{"no-new-privileges"},
 		ReadonlyRootfs: true,
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
-		Resources:      container.Resources{PidsLimit: &pids},
+		Resources:      container.Resources{PidsLimit: &pids, Memory: holderMemory},
 		ExtraHosts:     append(slices.Clone(e.plan.ExtraHosts), hosts...),
 	}
 	for _, server := range e.plan.DNS {
@@ -45,7 +49,7 @@ func (e *Engine) holderOptions(n int, agentImage string, hosts []string) client.
 	config := &container.Config{Image: agentImage, Entrypoint: []string{agent.Path}, Labels: e.plan.Labels(roleHolder)}
 	options := client.ContainerCreateOptions{Config: config, HostConfig: host, Name: e.holder(n)}
 	if n == 0 {
-		host.Mounts = append([]mount.Mount{e.agentMount()}, e.volumeMounts()...)
+		host.Mounts = append([]mount.Mount{e.agentMount(agent.Dir)}, e.volumeMounts()...)
 		for _, m := range host.Mounts[1:] {
 			command = append(command, agent.OpenArg+m.Target)
 		}
@@ -78,7 +82,8 @@ func (e *Engine) blocks() bool { return e.plan.Metadata != docker.MetadataAllow 
 func (e *Engine) jobOptions(image string) client.ContainerCreateOptions {
 	c := e.plan.Image
 	host := e.host(0)
-	host.Mounts = append([]mount.Mount{e.agentMount()}, host.Mounts...)
+	host.Mounts = append([]mount.Mount{e.agentMount(e.agentDir())}, host.Mounts...)
+	host.Binds = e.binds()
 	host.Privileged = e.plan.Privileged
 	if e.plan.ReadOnly {
 		host.ReadonlyRootfs = true
@@ -87,7 +92,7 @@ func (e *Engine) jobOptions(image string) client.ContainerCreateOptions {
 	return client.ContainerCreateOptions{
 		Name: e.jobContainer(), HostConfig: host, Platform: platform(c.Platform),
 		Config: &container.Config{
-			Image: image, Entrypoint: c.Entrypoint, Cmd: []string{agent.Path, agent.Flag, "idle"}, User: c.User,
+			Image: image, Entrypoint: c.Entrypoint, Cmd: []string{e.agentPath(), agent.Flag, "idle"}, User: c.User,
 			Labels: e.plan.Labels(docker.RoleJob), Healthcheck: &container.HealthConfig{Test: []string{"NONE"}}, StopSignal: "SIGTERM",
 		},
 	}
@@ -98,8 +103,8 @@ func (e *Engine) jobOptions(image string) client.ContainerCreateOptions {
 func (e *Engine) helperOptions(image string) client.ContainerCreateOptions {
 	c := e.plan.Helper
 	host := e.host(0)
-	host.Mounts = append([]mount.Mount{e.agentMount()}, host.Mounts...)
-	user, entrypoint, command := c.User, c.Entrypoint, []string{agent.Path, agent.Flag, "idle"}
+	host.Mounts = append([]mount.Mount{e.agentMount(e.agentDir())}, host.Mounts...)
+	user, entrypoint, command := c.User, c.Entrypoint, []string{e.agentPath(), agent.Flag, "idle"}
 	if user == "" {
 		user = "0:0"
 	}
@@ -133,7 +138,9 @@ func (e *Engine) serviceOptions(i int, image string) client.ContainerCreateOptio
 }
 
 // host is what containers of images have in common: limits, rights, volumes and
-// the network of holder n.
+// the network of holder n. What jobs may write to outside of their project is for
+// the job's container alone: the helper runs hooks of the author as root, and a
+// service is whoever its image says, whatever user the configuration names.
 func (e *Engine) host(n int) *container.HostConfig {
 	p := e.plan
 	host := &container.HostConfig{
@@ -145,7 +152,7 @@ func (e *Engine) host(n int) *container.HostConfig {
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		Resources:     container.Resources{Memory: p.Memory, NanoCPUs: p.NanoCPUs},
 		Mounts:        e.volumeMounts(),
-		Binds:         e.binds(),
+		Binds:         slices.DeleteFunc(e.binds(), writable),
 	}
 	if p.PidsLimit > 0 {
 		host.PidsLimit = &p.PidsLimit
@@ -163,10 +170,6 @@ func isCapability(name string) func(string) bool {
 		s = strings.TrimPrefix(strings.ToUpper(s), "CAP_")
 		return s == name || s == "ALL"
 	}
-}
-
-func (e *Engine) agentMount() mount.Mount {
-	return mount.Mount{Type: mount.TypeVolume, Source: e.volume(roleAgent), Target: agent.Dir, ReadOnly: true}
 }
 
 // volumeMounts are the volumes of the project and of the job. They begin empty,
@@ -205,4 +208,11 @@ func (e *Engine) binds() []string {
 		}
 	}
 	return binds
+}
+
+// writable says whether a volume of the configuration is one that jobs may write
+// to. Its source and target hold no colon.
+func writable(bind string) bool {
+	parts := strings.Split(bind, ":")
+	return len(parts) < 3 || !slices.Contains(strings.Split(parts[2], ","), "ro")
 }

@@ -25,7 +25,7 @@ func (e *Engine) Listen(ctx context.Context) (net.Listener, error) {
 		return nil, err
 	}
 	beat := orElse(e.beat, heartbeat)
-	s, err := a.open(ctx, e.jobContainer(), "0:0", agent.Path, agent.Flag, "listen", (silentBeats * beat).String())
+	s, err := a.open(ctx, e.jobContainer(), "0:0", e.agentPath(), agent.Flag, "listen", (silentBeats * beat).String())
 	if err != nil {
 		_ = a.Close()
 		return nil, err

@@ -24,7 +24,7 @@ func (e *Engine) look(ctx context.Context, a *api, container, image string, all 
 	if err := agent.WriteHeader(&input, agent.Header{Env: names, Helper: true}); err != nil {
 		return err
 	}
-	answer, err := a.ask(ctx, a.timeout, container, "", input.Bytes(), "probe")
+	answer, err := a.ask(ctx, a.timeout, container, "", input.Bytes(), e.agentPath(), "probe")
 	if err != nil {
 		return fault.New(fault.Passing, "look into container", container, err, "")
 	}

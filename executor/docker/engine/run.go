@@ -42,7 +42,7 @@ func (e *Engine) Run(ctx context.Context, script executor.Script, env []string, 
 	}
 	defer func() { _ = a.Close() }()
 	place, umask := e.place(script.SubStage)
-	s, err := a.open(ctx, place, "", agent.Path, agent.Flag, "exec")
+	s, err := a.open(ctx, place, "", e.agentPath(), agent.Flag, "exec")
 	if err != nil {
 		return e.notStarted(ctx, a, place, script.SubStage, err)
 	}
@@ -69,11 +69,7 @@ func (e *Engine) Run(ctx context.Context, script executor.Script, env []string, 
 	}
 	stop := context.AfterFunc(ctx, end)
 	defer stop()
-	control, copyErr := s.copyTo(out, end, func(line []byte) {
-		if r, ok := result(line); ok && r.Help {
-			go e.help(ctx, a, place, r.Stuck)
-		}
-	})
+	control, copyErr := s.copyTo(out, end, callOnce(func(pid int) { go e.help(ctx, a, place, pid) }))
 	r, ok := resultOf(control)
 	if !ok || r.Stuck != 0 {
 		return e.force(ctx, a, place, script.SubStage)
@@ -162,10 +158,22 @@ func (e *Engine) notStarted(ctx context.Context, a *api, place, subStage string,
 	return fault.New(fault.Passing, "run", subStage, err, "It may have been ended with an earlier script, by its entrypoint, or with the Engine.")
 }
 
+// callOnce calls help when the agent asks for it, which it does once a script:
+// each help is a process of root.
+func callOnce(help func(pid int)) func(line []byte) {
+	called := false
+	return func(line []byte) {
+		if r, ok := result(line); ok && r.Help && !called {
+			called = true
+			help(r.Stuck)
+		}
+	}
+}
+
 // help ends, as root inside the container, what the agent may not signal. Whether
 // it succeeded the agent says.
 func (e *Engine) help(ctx context.Context, a *api, place string, pid int) {
-	_, _ = a.ask(context.WithoutCancel(ctx), agent.HelpBound, place, "0:0", nil, "end", strconv.Itoa(pid))
+	_, _ = a.ask(context.WithoutCancel(ctx), agent.HelpBound, place, "0:0", nil, e.agentPath(), "end", strconv.Itoa(pid))
 }
 
 // force ends a container whose agent could not end all processes, or did not say

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"envrole/executor/docker"
+	"envrole/executor/docker/agent"
 )
 
 const (
@@ -114,12 +115,16 @@ func (e *Engine) address(ctx context.Context, a *api, name string) (addr netip.A
 // that does not is shown with its last lines, and the job goes on: it may know
 // better.
 func (e *Engine) await(ctx context.Context, a *api, i int, im image, addr netip.Addr, log io.Writer) error {
-	if len(im.ports) == 0 || !addr.IsValid() {
+	ports, notes := readyPorts(e.plan.Services[i], im)
+	for _, note := range notes {
+		say(log, "%s", note)
+	}
+	if len(ports) == 0 || !addr.IsValid() {
 		return nil // there is nothing to ask
 	}
 	name := e.plan.ContainerName(docker.RoleService, i)
 	args := []string{"wait", e.plan.ServiceWait.String()}
-	for _, port := range im.ports {
+	for _, port := range ports {
 		args = append(args, net.JoinHostPort(addr.String(), port))
 	}
 	died := errors.New("it has ended")
@@ -134,7 +139,7 @@ func (e *Engine) await(ctx context.Context, a *api, i int, im image, addr netip.
 		case <-watched.Done():
 		}
 	}()
-	_, err := a.ask(watched, e.plan.ServiceWait+a.timeout, e.holder(0), "", nil, args...)
+	_, err := a.ask(watched, e.plan.ServiceWait+a.timeout, e.holder(0), "", nil, agent.Path, args...)
 	if err == nil || ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,67 @@ func TestAServiceThatDoesNotAnswerIsShown(t *testing.T) {
 	for _, want := range []string{"warning: service web:latest", "no answer within 1s", "I am deaf"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("silent: no %q in %q", want, log)
+		}
+	}
+}
+
+// A service may be told from its variables which port says that it is ready.
+func TestAServiceSaysWhichPortIsWaitedFor(t *testing.T) {
+	d := serviceImages(t)
+	late := web("late", "late")
+	late.Command = []string{`mkdir /w; echo "$WORD" >/w/index.html; exec httpd -f -p 81 -h /w`}
+	late.Env["HEALTHCHECK_TCP_PORT"] = "81"
+	e, log := prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services = []docker.Container{late} })
+	if strings.Contains(log, "warning: service") {
+		t.Errorf("%q", log)
+	}
+	if out := must(t, e, "build_script", "wget -qO- http://late:81/"); out != "late\n" {
+		t.Errorf("%q", out)
+	}
+}
+
+// An image chooses how many ports it names, and each is a connection tried.
+func TestThePortsThatAreWaitedForAreBounded(t *testing.T) {
+	d := serviceImages(t)
+	var expose []string
+	for port := 80; port < 180; port++ {
+		expose = append(expose, "EXPOSE "+strconv.Itoa(port))
+	}
+	d.Import(t, "ports:latest", dockertest.Busybox().With(expose...))
+	many := web("many", "many")
+	many.Name = "ports:latest"
+	e, log := prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services = []docker.Container{many} })
+	if strings.Contains(log, "warning: service") || !strings.Contains(log, "the lowest 16 of 100") {
+		t.Errorf("%q", log)
+	}
+	for n := range 2 {
+		if limit := memoryLimit(t, d, e.holder(n)); limit <= 0 || limit > 64<<20 {
+			t.Errorf("holder %d may take %d bytes", n, limit)
+		}
+	}
+}
+
+func memoryLimit(t *testing.T, d *dockertest.Daemon, container string) int64 {
+	t.Helper()
+	return decode[struct{ HostConfig struct{ Memory int64 } }](t, get(t, d, "/containers/"+container+"/json")).HostConfig.Memory
+}
+
+func TestReadyPorts(t *testing.T) {
+	exposed := []string{"8080", "443", "80", "x", "1-65535", "0", "70000"}
+	for _, c := range []struct {
+		env   map[string]string
+		want  string
+		notes int
+	}{
+		{nil, "80 443 8080", 0},
+		{map[string]string{"HEALTHCHECK_TCP_PORT": "9000"}, "9000", 0},
+		{map[string]string{"healthcheck_tcp_port": "9000"}, "9000", 0}, // as the runner reads it
+		{map[string]string{"HEALTHCHECK_TCP_PORT": "0"}, "80 443 8080", 1},
+		{map[string]string{"HEALTHCHECK_TCP_PORT": "ninety"}, "80 443 8080", 1},
+	} {
+		got, notes := readyPorts(docker.Container{Env: c.env}, image{ports: exposed})
+		if strings.Join(got, " ") != c.want || len(notes) != c.notes {
+			t.Errorf("%v: %v %v", c.env, got, notes)
 		}
 	}
 }

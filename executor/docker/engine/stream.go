@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// maxControl bounds what is kept of the agent's own words.
+	// maxControl bounds what is kept of the agent's words.
 	maxControl = 64 << 10
 	// streamBuffer is how much of the Engine's stream is read at once; its
 	// pieces are of up to 32 KiB.
@@ -122,7 +122,7 @@ func demultiplex(from io.Reader, stdout, stderr io.Writer, failed func()) error 
 	}
 }
 
-// words keeps the beginning of what the agent says for itself.
+// words keeps the beginning of what the agent says.
 type words struct {
 	kept []byte
 	told int // so much of kept was given to line
@@ -162,13 +162,13 @@ func result(line []byte) (agent.Result, bool) {
 	return r, true
 }
 
-// ask runs the agent in a container with a short input, to its end, and gives
+// ask runs the agent, which is program there, in a container with a short input, to its end, and gives
 // what it says. The error holds what it complained of. bound is how long it may
 // take.
-func (a *api) ask(ctx context.Context, bound time.Duration, container, user string, input []byte, args ...string) ([]byte, error) {
+func (a *api) ask(ctx context.Context, bound time.Duration, container, user string, input []byte, program string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("the Engine at %s did not give an answer within %s", a.address, bound))
 	defer cancel()
-	s, err := a.open(ctx, container, user, append([]string{agent.Path, agent.Flag}, args...)...)
+	s, err := a.open(ctx, container, user, append([]string{program, agent.Flag}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (a *api) ask(ctx context.Context, bound time.Duration, container, user stri
 	if _, err := s.stream.Conn.Write(input); err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
+	var out words
 	complaint, err := s.copyTo(&out, func() {}, nil)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -186,5 +186,5 @@ func (a *api) ask(ctx context.Context, bound time.Duration, container, user stri
 	if err == nil && len(bytes.TrimSpace(complaint)) > 0 {
 		err = errors.New(string(bytes.TrimSpace(complaint)))
 	}
-	return out.Bytes(), err
+	return out.kept, err
 }

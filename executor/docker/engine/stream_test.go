@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+
+	"envrole/executor/docker"
 )
 
 func piece(stream byte, text string) string {
@@ -55,5 +58,26 @@ func TestWhatIsNoResultIsNotTakenForOne(t *testing.T) {
 	}
 	if r, ok := resultOf([]byte("{\"exit\":0,\"stuck\":7,\"help\":true}\n{\"exit\":3,\"later\":1}\n")); !ok || r.Exit != 3 || r.Stuck != 0 {
 		t.Errorf("%+v %t", r, ok)
+	}
+}
+
+func TestTheAgentIsHelpedOnceAScript(t *testing.T) {
+	var helped []int
+	w := words{line: callOnce(func(pid int) { helped = append(helped, pid) })}
+	for _, line := range []string{"noise", `{"exit":0,"stuck":7,"help":true}`, `{"exit":0,"stuck":8,"help":true}`, `{"exit":0}`} {
+		if _, err := w.Write([]byte(line + "\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(helped, []int{7}) {
+		t.Errorf("%v", helped)
+	}
+}
+
+// A job that knows where its agent is knows nothing of another's.
+func TestThePlaceOfTheAgentIsOfEachJob(t *testing.T) {
+	a, b := &Engine{plan: docker.Plan{LeaseID: "a", Mark: "m"}}, &Engine{plan: docker.Plan{LeaseID: "b", Mark: "m"}}
+	if a.agentDir() == b.agentDir() || !strings.HasPrefix(a.agentPath(), "/.envrole-") || len(a.agentDir()) < len("/.envrole-")+32 {
+		t.Error(a.agentPath(), b.agentPath())
 	}
 }

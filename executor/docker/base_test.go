@@ -72,7 +72,7 @@ func TestTheConfigStageRefusesWhatTheJobMayNotHave(t *testing.T) {
 	b.environ = environ()
 	var log strings.Builder
 	a, err := b.Announce(context.Background(), jobOf(t, `"image":{"name":"a"},"services":[{"name":"r:1"},{"name":"r:2"}],"variables":[{"key":"CI_DEBUG_SERVICES","value":"true"}]`, values{keyShell: "sh"}), &log)
-	if err != nil || a.Driver != "docker" || a.BuildsDir != "/builds" || a.CacheDir != "/cache" || a.Shell != "sh" || a.BuildsDirIsShared == nil || !*a.BuildsDirIsShared {
+	if err != nil || a.Driver != "docker" || a.BuildsDir != "/builds" || a.CacheDir != "/cache" || a.Shell != "sh" || a.BuildsDirIsShared == nil || *a.BuildsDirIsShared {
 		t.Errorf("%v, %+v", err, a)
 	}
 	if !strings.Contains(log.String(), "services[1] is not started") || !strings.Contains(log.String(), "CI_DEBUG_SERVICES") {

@@ -82,7 +82,9 @@ func (p Plan) VolumeLabels(role string) map[string]string {
 	return map[string]string{LabelHost: p.Host, LabelRole: role, LabelProject: fmt.Sprint(p.ProjectID)}
 }
 
-// volumeName is the same for every job of a project on refs of one kind.
+// volumeName is the same for every job of a project on refs of one kind. The
+// volume of the builds has a number behind it, and both have the user of the
+// image where files are its.
 func volumeName(kind, host string, projectID int64, refProtected bool) string {
 	ref := "unprotected"
 	if refProtected {

@@ -33,7 +33,7 @@ func said(v values) *notes {
 
 func TestTheTableIsSound(t *testing.T) {
 	table := New(Engine{}).Table()
-	if table.Name != "docker" || !slices.Equal(table.Deliveries, []string{roles.DeliveryEnv}) || table.PassAWS {
+	if table.Name != "docker" || !slices.Equal(table.Deliveries, []string{roles.DeliveryEnv, roles.DeliveryEndpoint}) || table.PassAWS {
 		t.Errorf("%+v", table)
 	}
 	seen := map[string]bool{}

@@ -50,8 +50,15 @@ func (e *Engine) Prepare(ctx context.Context, log io.Writer) error {
 			return err
 		},
 		func(ctx context.Context) error { return e.ensureNetwork(ctx, a) },
-		func(ctx context.Context) error { return e.ensureVolumes(ctx, a) },
-		func(ctx context.Context) error { return e.obtainAll(ctx, a, payload.logins, &images, log) },
+		func(ctx context.Context) error {
+			if err := e.obtainAll(ctx, a, payload.logins, &images, log); err != nil {
+				return err
+			}
+			if err := e.takeSlot(ctx, a, images.job); err != nil {
+				return err
+			}
+			return e.ensureVolumes(ctx, a)
+		},
 	)
 	if err != nil {
 		return err
@@ -149,17 +156,17 @@ func (e *Engine) ensureNetwork(ctx context.Context, a *api) error {
 }
 
 // ensureVolumes makes the job's volumes, and finds or makes those of its
-// project. The agent's is the job's own: nobody can have filled it before.
+// project.
 func (e *Engine) ensureVolumes(ctx context.Context, a *api) error {
 	volume := func(name string, labels map[string]string) func(context.Context) error {
 		return func(ctx context.Context) error { return e.ensureVolume(ctx, a, name, labels) }
 	}
-	work := []func(context.Context) error{volume(e.volume(roleAgent), e.plan.Labels(roleAgent))}
+	var work []func(context.Context) error
 	if e.plan.BuildsVolume != "" {
-		work = append(work, volume(e.plan.BuildsVolume, e.plan.VolumeLabels(docker.RoleBuilds)))
+		work = append(work, volume(e.buildsVolume(), e.plan.VolumeLabels(docker.RoleBuilds)))
 	}
 	if e.plan.CacheVolume != "" {
-		work = append(work, volume(e.plan.CacheVolume, e.plan.VolumeLabels(docker.RoleCache)))
+		work = append(work, volume(e.cacheVolume(), e.plan.VolumeLabels(docker.RoleCache)))
 	}
 	for i, v := range e.plan.Volumes {
 		if anonymous(v) {

@@ -23,6 +23,7 @@ import (
 type image struct {
 	name  string
 	id    string
+	user  string   // that it runs as, as it says it
 	ports []string // exposed TCP ports
 }
 
@@ -89,6 +90,7 @@ func (a *api) image(ctx context.Context, c docker.Container) (image, error) {
 		}
 		found.id = got.ID
 		if got.Config != nil {
+			found.user = got.Config.User
 			for port := range got.Config.ExposedPorts {
 				if number, ok := strings.CutSuffix(port, "/tcp"); ok {
 					found.ports = append(found.ports, number)

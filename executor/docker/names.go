@@ -83,8 +83,7 @@ func (p Plan) VolumeLabels(role string) map[string]string {
 }
 
 // volumeName is the same for every job of a project on refs of one kind. The
-// volume of the builds has a number behind it, and both have the user of the
-// image where files are its.
+// engine puts behind it whose files these are and, for builds, a number.
 func volumeName(kind, host string, projectID int64, refProtected bool) string {
 	ref := "unprotected"
 	if refProtected {

@@ -29,13 +29,11 @@ import (
 // maxSlots is more jobs of one project than an Engine runs at once.
 const maxSlots = 4096
 
-// takeSlot gives the job the lowest number that is free. Where there is no
-// helper, files belong to the image's user, and what another user's job left
-// could not be removed: so each has volumes of its own.
+// takeSlot gives the job the lowest number that is free. The files that a
+// script makes belong to the image's user, and one of another image could not
+// change or remove them: so each user has volumes of its own.
 func (e *Engine) takeSlot(ctx context.Context, a *api, job image) error {
-	if e.plan.Helper == nil {
-		e.owner = ownerPart(e.plan.Image.User, job.user)
-	}
+	e.owner = ownerPart(e.plan.Image.User, job.user)
 	if e.plan.BuildsVolume == "" {
 		return e.ensureVolume(ctx, a, e.agentVolume(), e.plan.Labels(roleAgent))
 	}
@@ -102,8 +100,14 @@ func (e *Engine) agentVolume() string {
 
 func (e *Engine) buildsVolume() string { return e.plan.BuildsVolume + e.owner + e.slot }
 
-// cacheVolume is shared by all jobs of the project on refs of this kind.
-func (e *Engine) cacheVolume() string { return e.plan.CacheVolume + e.owner }
+// cacheVolume is shared by all jobs of the project on refs of this kind. What
+// lies there is the helper's, if there is one, whatever the image.
+func (e *Engine) cacheVolume() string {
+	if e.plan.Helper != nil {
+		return e.plan.CacheVolume
+	}
+	return e.plan.CacheVolume + e.owner
+}
 
 // named describes the mount of a volume. The labels are for one that the Engine
 // has to make, because somebody removed it meanwhile: then it can be found.

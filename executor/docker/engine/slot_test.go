@@ -19,7 +19,7 @@ import (
 func ofProject(tb testing.TB, d *dockertest.Daemon, change func(*docker.Plan)) *Engine {
 	tb.Helper()
 	return &Engine{plan: plan(tb, d, func(p *docker.Plan) {
-		name := strings.ToLower(tb.Name())
+		name := strings.ReplaceAll(strings.ToLower(tb.Name()), "/", "-")
 		p.BuildsVolume, p.CacheVolume = "builds-"+name, "cache-"+name
 		if change != nil {
 			change(p)

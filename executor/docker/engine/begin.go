@@ -68,7 +68,7 @@ const entrypointHelp = "An image's entrypoint must run the command that it is gi
 
 // create makes a container, and refuses it if its volumes are not this job's.
 func (a *api) create(ctx context.Context, options client.ContainerCreateOptions) error {
-	err := a.call(ctx, "create container "+options.Name, func(ctx context.Context) error {
+	err := a.make(ctx, "create container "+options.Name, func(ctx context.Context) error {
 		_, err := a.ContainerCreate(ctx, options)
 		return err
 	})
@@ -79,7 +79,7 @@ func (a *api) create(ctx context.Context, options client.ContainerCreateOptions)
 }
 
 func (a *api) start(ctx context.Context, name string) error {
-	return a.call(ctx, "start container "+name, func(ctx context.Context) error {
+	return a.make(ctx, "start container "+name, func(ctx context.Context) error {
 		_, err := a.ContainerStart(ctx, name, client.ContainerStartOptions{})
 		return err
 	})

@@ -149,7 +149,7 @@ func (e *Engine) ensureNetwork(ctx context.Context, a *api) error {
 	if e.plan.Network != "" {
 		return nil
 	}
-	return a.call(ctx, "create network "+e.network(), func(ctx context.Context) error {
+	return a.make(ctx, "create network "+e.network(), func(ctx context.Context) error {
 		_, err := a.NetworkCreate(ctx, e.network(), client.NetworkCreateOptions{Driver: "bridge", Labels: e.plan.Labels(docker.RoleNetwork)})
 		return err
 	})
@@ -178,7 +178,7 @@ func (e *Engine) ensureVolumes(ctx context.Context, a *api) error {
 
 // ensureVolume makes a volume. One that is there already must be ours.
 func (e *Engine) ensureVolume(ctx context.Context, a *api, name string, labels map[string]string) error {
-	return a.call(ctx, "create volume "+name, func(ctx context.Context) error {
+	return a.make(ctx, "create volume "+name, func(ctx context.Context) error {
 		made, err := a.VolumeCreate(ctx, client.VolumeCreateOptions{Name: name, Labels: labels})
 		if err != nil {
 			return err

@@ -203,5 +203,6 @@ func (e *Engine) force(ctx context.Context, a *api, place, subStage string) erro
 		_, err := a.ContainerKill(ctx, place, client.ContainerKillOptions{Signal: "SIGKILL"})
 		return err
 	})
-	return fault.New(fault.Passing, "run", subStage, errors.Join(errors.New("what runs the script gave no answer, or could not end it, so the container was killed"), err, cause), "")
+	return fault.New(fault.Passing, "run", subStage, errors.Join(errors.New("what runs the script gave no answer, or could not end it, so the container was killed"), err, cause),
+		"See whether the Engine was stopped or restarted meanwhile: journalctl -u docker.")
 }

@@ -51,7 +51,7 @@ func (e *Engine) takeSlot(ctx context.Context, a *api, job image) error {
 // lock makes the volume that stands for a number. It is another job's, or
 // nobody's, if it bears other labels than were asked for.
 func (e *Engine) lock(ctx context.Context, a *api, name string) (mine bool, err error) {
-	err = a.call(ctx, "create volume "+name, func(ctx context.Context) error {
+	err = a.make(ctx, "create volume "+name, func(ctx context.Context) error {
 		made, err := a.VolumeCreate(ctx, client.VolumeCreateOptions{Name: name, Labels: e.plan.Labels(roleAgent)})
 		mine = err == nil && ours(made.Volume.Labels, e.plan.Labels(roleAgent))
 		return err

@@ -52,6 +52,14 @@ func TestJobsThatReachTheirHostGetNoRole(t *testing.T) {
 		{values{keyVolumes: []string{"/usr/local/bin:/x"}}, "volumes"},
 		{values{keyVolumes: []string{state + ":/x:ro"}}, "volumes"},
 		{values{keyVolumes: []string{state + "/leases:/x:ro"}}, "volumes"},
+		// A unit's Environment= or EnvironmentFile= may hold the runner's AWS keys.
+		{values{keyVolumes: []string{"/etc/default:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/systemd:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/docker/daemon.json:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/ssl/private:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/ssl:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/ssl/certs:/x"}}, "volumes"}, // others may not be fooled by what a job writes there
+		{values{keyVolumes: []string{"/etc/localtime:/etc/localtime:ro"}}, ""},
 		{values{keyVolumes: []string{"/srv:/x:ro"}}, "volumes"},
 		{values{keyVolumes: []string{"/srv/conf:/x"}}, "volumes"},
 		{values{keyVolumes: []string{"/opt:/x"}}, "volumes"},

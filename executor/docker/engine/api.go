@@ -9,6 +9,7 @@ import (
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"envrole/roles/fault"
@@ -20,6 +21,7 @@ type api struct {
 	*client.Client
 	address string
 	timeout time.Duration
+	logs    container.LogConfig // of containers that it makes; see boundLogs
 }
 
 // dial makes the client. It does not connect yet. The TLS material of a remote

@@ -68,6 +68,7 @@ const entrypointHelp = "An image's entrypoint must run the command that it is gi
 
 // create makes a container, and refuses it if its volumes are not this job's.
 func (a *api) create(ctx context.Context, options client.ContainerCreateOptions) error {
+	options.HostConfig.LogConfig = a.logs
 	err := a.make(ctx, "create container "+options.Name, func(ctx context.Context) error {
 		_, err := a.ContainerCreate(ctx, options)
 		return err

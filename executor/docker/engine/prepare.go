@@ -49,6 +49,7 @@ func (e *Engine) Prepare(ctx context.Context, log io.Writer) error {
 			agentID, err = program.ensure(ctx, a)
 			return err
 		},
+		a.boundLogs,
 		func(ctx context.Context) error { return e.ensureNetwork(ctx, a) },
 		func(ctx context.Context) error {
 			if err := e.obtainAll(ctx, a, payload.logins, &images, log); err != nil {

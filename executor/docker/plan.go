@@ -25,6 +25,7 @@ type Plan struct {
 	// PayloadFile is read once more, in Prepare, for the registry credentials
 	// of the job: they are not kept.
 	PayloadFile string `json:"payload_file"`
+	AuthFile    string `json:"auth_file,omitempty"` // of the administrator, likewise
 
 	Image    Container   `json:"image"`
 	Helper   *Container  `json:"helper,omitempty"` // nil: the job's container runs every sub-stage

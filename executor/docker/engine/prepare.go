@@ -31,7 +31,7 @@ func (e *Engine) Prepare(ctx context.Context, log io.Writer) error {
 	if err := a.ping(ctx); err != nil {
 		return err
 	}
-	payload, err := readPayload(e.plan.PayloadFile)
+	payload, err := readPayload(e.plan.PayloadFile, e.plan.AuthFile)
 	if err != nil {
 		return err
 	}

@@ -175,7 +175,7 @@ func pullFault(name string, err error, login bool) error {
 		if strings.Contains(text, s) {
 			help := "See that the image exists and that the job's user may read it; "
 			if login {
-				help += "GitLab's own login for " + registryOf(name) + " was used."
+				help += "a login for " + registryOf(name) + " was used: the job's DOCKER_AUTH_CONFIG, executor.docker.auth_file, or GitLab's own, in this order."
 			} else {
 				help += "there was no login for " + registryOf(name) + ": DOCKER_AUTH_CONFIG may hold one."
 			}

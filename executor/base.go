@@ -24,7 +24,7 @@ type Base interface {
 	// before it is decided whether the job gets a role. It settles how the job
 	// runs. What it returns is kept sealed and given to Open in this and every
 	// later stage. Fields may be added to it; a missing one must mean what an
-	// older EnvRole did. It may hold nothing secret.
+	// older EnvRole did. It may hold no session.
 	Plan(ctx context.Context, job Job) (json.RawMessage, error)
 	// MayLend says whether a role may be lent to a job of this plan: nil, or a
 	// refusal that names what the administrator mends. Authority lists every

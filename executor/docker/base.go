@@ -49,7 +49,7 @@ func (b *Base) Announce(_ context.Context, j executor.Job, log io.Writer) (execu
 			return executor.Announcement{}, err
 		}
 	}
-	shared := true // the volume is the project's: jobs that run at once need a directory each
+	shared := false // no other job has the volume meanwhile
 	return executor.Announcement{
 		Driver:    "docker",
 		BuildsDir: j.Values.Text(keyBuilds), CacheDir: j.Values.Text(keyCache), BuildsDirIsShared: &shared,

@@ -52,6 +52,14 @@ func TestJobsThatReachTheirHostGetNoRole(t *testing.T) {
 		{values{keyVolumes: []string{"/usr/local/bin:/x"}}, "volumes"},
 		{values{keyVolumes: []string{state + ":/x:ro"}}, "volumes"},
 		{values{keyVolumes: []string{state + "/leases:/x:ro"}}, "volumes"},
+		// A unit's Environment= or EnvironmentFile= may hold the runner's AWS keys.
+		{values{keyVolumes: []string{"/etc/default:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/systemd:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/docker/daemon.json:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/ssl/private:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/ssl:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/etc/ssl/certs:/x"}}, "volumes"}, // others may not be fooled by what a job writes there
+		{values{keyVolumes: []string{"/etc/localtime:/etc/localtime:ro"}}, ""},
 		{values{keyVolumes: []string{"/srv:/x:ro"}}, "volumes"},
 		{values{keyVolumes: []string{"/srv/conf:/x"}}, "volumes"},
 		{values{keyVolumes: []string{"/opt:/x"}}, "volumes"},
@@ -72,7 +80,7 @@ func TestTheConfigStageRefusesWhatTheJobMayNotHave(t *testing.T) {
 	b.environ = environ()
 	var log strings.Builder
 	a, err := b.Announce(context.Background(), jobOf(t, `"image":{"name":"a"},"services":[{"name":"r:1"},{"name":"r:2"}],"variables":[{"key":"CI_DEBUG_SERVICES","value":"true"}]`, values{keyShell: "sh"}), &log)
-	if err != nil || a.Driver != "docker" || a.BuildsDir != "/builds" || a.CacheDir != "/cache" || a.Shell != "sh" || a.BuildsDirIsShared == nil || !*a.BuildsDirIsShared {
+	if err != nil || a.Driver != "docker" || a.BuildsDir != "/builds" || a.CacheDir != "/cache" || a.Shell != "sh" || a.BuildsDirIsShared == nil || *a.BuildsDirIsShared {
 		t.Errorf("%v, %+v", err, a)
 	}
 	if !strings.Contains(log.String(), "services[1] is not started") || !strings.Contains(log.String(), "CI_DEBUG_SERVICES") {

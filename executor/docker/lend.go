@@ -85,7 +85,7 @@ func riskyPath(name string, readOnly bool, authority []string) string {
 		}
 	}
 	for _, dir := range secretDirs() {
-		if within(name, dir) || within(dir, name) {
+		if within(name, dir) && !slices.ContainsFunc(harmless(), func(open string) bool { return within(name, open) }) || within(dir, name) {
 			return "holds other programs' secrets, or sockets of this host's services"
 		}
 	}
@@ -101,13 +101,19 @@ func riskyPath(name string, readOnly bool, authority []string) string {
 }
 
 // secretDirs must not even be read. In /tmp the runner keeps the payloads of
-// running jobs, with their tokens.
+// running jobs, with their tokens. In /etc anything may lie: units of systemd and
+// /etc/default have the environment of services, the runner's AWS keys perhaps.
 func secretDirs() []string {
-	dirs := []string{"/proc", "/dev", "/root", "/run", "/var/run", "/tmp", "/var/lib/docker", "/var/lib/containerd", "/etc/gitlab-runner", "/etc/shadow", "/etc/ssh", "/etc/envrole"}
+	dirs := []string{"/proc", "/dev", "/root", "/run", "/var/run", "/tmp", "/var/lib/docker", "/var/lib/containerd", "/etc"}
 	if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) && filepath.Clean(home) != "/" {
 		dirs = append(dirs, filepath.Clean(home))
 	}
 	return dirs
+}
+
+// harmless is what of them every program of the host may read anyway.
+func harmless() []string {
+	return []string{"/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/localtime", "/etc/timezone"}
 }
 
 // systemDirs must not be written.

@@ -39,7 +39,7 @@ func makePlan(j executor.Job, environ func(string) (string, bool)) (p Plan, note
 	}
 	p = bare(j)
 	p.JobID, p.ProjectID, p.RefProtected, p.PayloadFile = j.JobID, j.ProjectID, j.RefProtected, j.PayloadFile
-	p.PassEnv = j.PassEnv
+	p.PassEnv, p.AuthFile = j.PassEnv, j.Values.Text(keyAuth)
 	p.Image, p.Services = wanted.image, wanted.services
 	if helper := j.Values.Text(keyHelper); helper != "" {
 		ref, err := ParseReference(helper)

@@ -15,7 +15,7 @@ func TestAPlanHoldsAllThatTheConfigurationAndTheJobSay(t *testing.T) {
 	p, notes, err := planOf(t, `"image":{"name":"$R/tool:$V","entrypoint":[""],"pull_policy":["never"],"executor_opts":{"docker":{"user":"$U","platform":"linux/$ARCH"}}},
 		"variables":[{"key":"R","value":"old"},{"key":"R","value":"registry.example.com/g"},{"key":"V","value":"$MAJOR.4"},{"key":"MAJOR","value":"3"},{"key":"U","value":"1000:1000"},{"key":"ARCH","value":"arm64"}]`,
 		values{
-			keyHelper: "helper:1", keyPulls: []string{"always", "never"}, keyVolumes: []string{"/srv/x:/x:ro"}, keyMemory: "512m", keyCPUs: "1.5", keyPids: int64(100), keyShm: "1g",
+			keyHelper: "helper:1", keyAuth: "/etc/envrole/auth.json", keyPulls: []string{"always", "never"}, keyVolumes: []string{"/srv/x:/x:ro"}, keyMemory: "512m", keyCPUs: "1.5", keyPids: int64(100), keyShm: "1g",
 			keyCapDrop: []string{"cap_net_raw"}, keyCapAdd: []string{"SYS_NICE"}, keyDNS: []string{"10.0.0.1"}, keyReadOnly: true, keyGrace: 3 * time.Second,
 		})
 	if err != nil || len(notes) > 0 {
@@ -23,7 +23,7 @@ func TestAPlanHoldsAllThatTheConfigurationAndTheJobSay(t *testing.T) {
 	}
 	host := HostID("/var/lib/envrole")
 	want := Plan{
-		Engine: DefaultHost, LeaseID: "lease-of-this-job", Mark: Mark("lease-of-this-job"), Host: host, JobID: 77, ProjectID: 5, PayloadFile: p.PayloadFile,
+		Engine: DefaultHost, LeaseID: "lease-of-this-job", Mark: Mark("lease-of-this-job"), Host: host, JobID: 77, ProjectID: 5, PayloadFile: p.PayloadFile, AuthFile: "/etc/envrole/auth.json",
 		Image:  Container{Name: "registry.example.com/g/tool:3.4", Entrypoint: []string{""}, User: "1000:1000", Platform: "linux/arm64", Pull: []string{"never"}},
 		Helper: &Container{Name: "docker.io/library/helper:1", Pull: []string{"always"}},
 		Shell:  "bash", BuildsDir: "/builds", CacheDir: "/cache",

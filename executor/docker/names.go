@@ -82,7 +82,8 @@ func (p Plan) VolumeLabels(role string) map[string]string {
 	return map[string]string{LabelHost: p.Host, LabelRole: role, LabelProject: fmt.Sprint(p.ProjectID)}
 }
 
-// volumeName is the same for every job of a project on refs of one kind.
+// volumeName is the same for every job of a project on refs of one kind. The
+// engine puts behind it whose files these are and, for builds, a number.
 func volumeName(kind, host string, projectID int64, refProtected bool) string {
 	ref := "unprotected"
 	if refProtected {

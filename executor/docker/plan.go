@@ -6,9 +6,11 @@ package docker
 
 import "time"
 
-// Plan is all that is needed to run a job in containers. It holds nothing
-// secret. Every text in it that an author can choose (images, commands,
-// variables of services) has been expanded and checked.
+// Plan is all that is needed to run a job in containers. Every text in it that
+// an author can choose (images, commands, variables of services) has been
+// expanded and checked. No session is in it, and no login of a registry; but what
+// an author gives to a service is, be it $CI_JOB_TOKEN: so it is kept sealed
+// alone, and never shown.
 type Plan struct {
 	Engine       string `json:"engine"`           // address of the Engine, "unix:///var/run/docker.sock"
 	TLSCA        string `json:"tls_ca,omitempty"` // paths of PEM files; all or none, for "tcp://host:port"
@@ -23,6 +25,7 @@ type Plan struct {
 	// PayloadFile is read once more, in Prepare, for the registry credentials
 	// of the job: they are not kept.
 	PayloadFile string `json:"payload_file"`
+	AuthFile    string `json:"auth_file,omitempty"` // of the administrator, likewise
 
 	Image    Container   `json:"image"`
 	Helper   *Container  `json:"helper,omitempty"` // nil: the job's container runs every sub-stage
@@ -31,8 +34,9 @@ type Plan struct {
 	Shell     string `json:"shell"`      // "bash" or "sh", in the containers
 	BuildsDir string `json:"builds_dir"` // absolute, in the containers
 	CacheDir  string `json:"cache_dir"`  // likewise
-	// BuildsVolume and CacheVolume are named volumes of this project, and of
-	// its protected or its unprotected refs.
+	// BuildsVolume and CacheVolume name volumes of this project, and of its
+	// protected or its unprotected refs. Prepare adds a number to the first,
+	// which the job has for itself while it lives.
 	BuildsVolume string   `json:"builds_volume"`
 	CacheVolume  string   `json:"cache_volume"`
 	Volumes      []string `json:"volumes,omitempty"` // of the configuration: "/host:/container[:ro]", "name:/container", "/container" (anonymous)

@@ -18,6 +18,7 @@ const (
 	keyImages   = "allowed_images"
 	keyServices = "allowed_services"
 	keyHelper   = "helper_image"
+	keyAuth     = "auth_file"
 	keyPull     = "pull_policy"
 	keyPulls    = "allowed_pull_policies"
 	keyUser     = "user"
@@ -82,6 +83,7 @@ func (*Base) Table() schema.Table {
 			{Name: keyImages, Kind: schema.Texts, Check: checkPattern},
 			{Name: keyServices, Kind: schema.Texts, Check: checkPattern},
 			{Name: keyHelper, Check: checkImage},
+			{Name: keyAuth, Check: schema.AbsolutePath},
 			{Name: keyPull, Kind: schema.Texts, Check: checkPull},
 			{Name: keyPulls, Kind: schema.Texts, Check: checkPull},
 			{Name: keyUser, Check: checkUser},
@@ -149,6 +151,9 @@ func check(v schema.Values, use schema.Use, n schema.Notes) {
 		case !m.readOnly:
 			n.Warn(keyVolumes, volume+": jobs of every project, on protected and unprotected refs, share this volume: one can leave code there for another")
 		}
+	}
+	if v.Text(keyAuth) != "" && len(v.Texts(keyImages)) == 0 {
+		n.Warn(keyAuth, "every job can pull whatever these logins can read; set "+keyImages)
 	}
 	if use.Lends && v.Text(keyImage) == "" && len(v.Texts(keyImages)) == 0 && containsNever(v) {
 		n.Warn(keyPulls, "with if-not-present or never, every job can use every image on this host, also those that another project pulled with its own credentials; set "+keyImages)

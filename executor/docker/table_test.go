@@ -33,7 +33,7 @@ func said(v values) *notes {
 
 func TestTheTableIsSound(t *testing.T) {
 	table := New(Engine{}).Table()
-	if table.Name != "docker" || !slices.Equal(table.Deliveries, []string{roles.DeliveryEnv}) || table.PassAWS {
+	if table.Name != "docker" || !slices.Equal(table.Deliveries, []string{roles.DeliveryEnv, roles.DeliveryEndpoint}) || table.PassAWS {
 		t.Errorf("%+v", table)
 	}
 	seen := map[string]bool{}
@@ -163,6 +163,7 @@ func TestWhatIsGivenUpIsSaid(t *testing.T) {
 		{values{keyCapAdd: []string{"SYS_ADMIN"}}, "cap_add"},
 		{values{keyVolumes: []string{"/var/run/docker.sock:/var/run/docker.sock"}}, "root on its host"},
 		{values{keyVolumes: []string{"/srv/x:/x:ro"}}, "share this directory of the host"},
+		{values{keyAuth: "/etc/envrole/auth.json"}, "whatever these logins can read"},
 		{values{keyVolumes: []string{"data:/x"}}, "share this volume"},
 		{values{keyMetadata: MetadataAllow}, "metadata: jobs can reach"},
 		{values{keyNetwork: "host", keyMetadata: MetadataAllow}, "network: host"},

@@ -128,7 +128,8 @@ func TestRegistryCredentialsAreReadApart(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	creds, notes, err := ReadRegistryCredentials(path)
+	admin := `{"credsStore":"ecr-login","auths":{"a.example.com":{"auth":"YWRtaW46YQ=="},"registry.example.com:5005":{"auth":"YWRtaW46cg=="}}}`
+	creds, notes, err := ReadRegistryCredentials(RegistrySources{Payload: path, Runner: `{"auths":{"r.example.com":{"auth":"cjpy"}}}`, Admin: admin, AdminName: "auth_file"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,13 +137,21 @@ func TestRegistryCredentialsAreReadApart(t *testing.T) {
 	for _, c := range creds {
 		got = append(got, c.URL+" "+c.Username+" "+c.Password.Reveal()+c.IdentityToken.Reveal())
 	}
-	want := []string{"a.example.com me hunter2", "c.example.com u pw-c", "e.example.com  id-e", "registry.example.com:5005 gitlab-ci-token " + fuzzToken}
+	want := []string{"a.example.com me hunter2", "c.example.com u pw-c", "e.example.com  id-e", "a.example.com admin a", "registry.example.com:5005 admin r", "registry.example.com:5005 gitlab-ci-token " + fuzzToken}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	all := strings.Join(notes, "\n")
-	if len(notes) != 3 || !strings.Contains(all, "credHelpers") || strings.Contains(all, "evil") || strings.Contains(all, "hunter2") {
+	if len(notes) != 4 || !strings.Contains(all, "auth_file: credsStore is not used") || !strings.Contains(all, "credHelpers") || strings.Contains(all, "evil") || strings.Contains(all, "hunter2") {
 		t.Errorf("notes %q", notes)
+	}
+	// The runner's own counts where the payload has none.
+	if err := os.WriteFile(path, []byte(`{"id":1,"token":"`+fuzzToken+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	creds, _, err = ReadRegistryCredentials(RegistrySources{Payload: path, Runner: `{"auths":{"r.example.com":{"auth":"cjpy"}}}`})
+	if err != nil || len(creds) != 1 || creds[0].URL != "r.example.com" {
+		t.Errorf("%v %v", creds, err)
 	}
 }
 
@@ -171,7 +180,7 @@ func FuzzReadContainers(f *testing.F) {
 		} else if err := c.UnsupportedError(); err != nil {
 			check(err)
 		}
-		if _, _, err := ReadRegistryCredentials(path); err != nil {
+		if _, _, err := ReadRegistryCredentials(RegistrySources{Payload: path, Admin: string(b)}); err != nil {
 			check(err)
 		}
 	})

@@ -27,19 +27,37 @@ type RegistryCredential struct {
 // registries, in the form of docker's config.json.
 const authVariable = "DOCKER_AUTH_CONFIG"
 
-// ReadRegistryCredentials reads the job's registry credentials from the file
-// that JOB_RESPONSE_FILE names: those of DOCKER_AUTH_CONFIG first, then
-// GitLab's own. Of two for one registry the first counts. notes says, for the
-// job's log, what was not used; neither it nor an error repeats a value.
-func ReadRegistryCredentials(path string) (creds []RegistryCredential, notes []string, err error) {
-	top, r, err := open(path)
+// RegistrySources is where registry credentials of a job come from.
+type RegistrySources struct {
+	Payload string // the file that JOB_RESPONSE_FILE names
+	// Runner is DOCKER_AUTH_CONFIG as the runner has it: it counts for a job
+	// whose payload has none, as one of [[runners]] environment does.
+	Runner string
+	// Admin is the text of the administrator's file, in the same form; "" is
+	// none. AdminName is how notes call it.
+	Admin, AdminName string
+}
+
+// ReadRegistryCredentials reads the job's registry credentials: those of
+// DOCKER_AUTH_CONFIG first, then the administrator's, then GitLab's own. Of two
+// for one registry the first counts. notes says, for the job's log, what was not
+// used; neither it nor an error repeats a value.
+func ReadRegistryCredentials(from RegistrySources) (creds []RegistryCredential, notes []string, err error) {
+	top, r, err := open(from.Payload)
 	if err != nil {
 		return nil, nil, err
 	}
+	own := from.Runner
 	for _, v := range slices.Backward(r.containerVariables(top, "variables")) {
 		if v.Key == authVariable {
-			creds, notes = authConfig(v.Value.Reveal())
+			own = v.Value.Reveal()
 			break
+		}
+	}
+	for _, config := range []struct{ name, text string }{{authVariable, own}, {from.AdminName, from.Admin}} {
+		if config.text != "" {
+			c, n := authConfig(config.name, config.text)
+			creds, notes = append(creds, c...), append(notes, n...)
 		}
 	}
 	for _, element := range r.array(top, "credentials") {
@@ -60,9 +78,9 @@ func ReadRegistryCredentials(path string) (creds []RegistryCredential, notes []s
 
 // authConfig reads the auths of a docker configuration. Its credential helpers
 // are programs that would run on this host by the author's word: never used.
-func authConfig(text string) (creds []RegistryCredential, notes []string) {
+func authConfig(name, text string) (creds []RegistryCredential, notes []string) {
 	note := func(format string, args ...any) {
-		notes = append(notes, authVariable+": "+fmt.Sprintf(format, args...))
+		notes = append(notes, name+": "+fmt.Sprintf(format, args...))
 	}
 	top, err := strictjson.Value(text).Object()
 	if err != nil {

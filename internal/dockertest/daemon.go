@@ -82,7 +82,7 @@ func Start(tb testing.TB) *Daemon {
 		tb.Fatal("dockertest: TestMain must call dockertest.Main, else the daemon would stay")
 	}
 	if shared.daemon == nil {
-		shared.daemon = begin(tb)
+		shared.daemon = begin(tb, "")
 	}
 	return shared.daemon
 }
@@ -90,7 +90,16 @@ func Start(tb testing.TB) *Daemon {
 // Own gives a daemon that only this test has. args are added to dockerd's.
 func Own(tb testing.TB, args ...string) *Daemon {
 	tb.Helper()
-	d := begin(tb, args...)
+	d := begin(tb, "", args...)
+	tb.Cleanup(d.end)
+	return d
+}
+
+// OwnOnSmallDisk gives a daemon that only this test has, and that can keep no
+// more than size, "200m" for example.
+func OwnOnSmallDisk(tb testing.TB, size string) *Daemon {
+	tb.Helper()
+	d := begin(tb, size)
 	tb.Cleanup(d.end)
 	return d
 }
@@ -103,7 +112,8 @@ mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 ip link set lo up
-log=$1; shift
+log=$1 data=$2 size=$3; shift 3
+if [ -n "$size" ]; then mkdir "$data"; mount -t tmpfs -o "size=$size" tmpfs "$data"; fi
 pid=
 while read -r word; do
 	case $word in
@@ -115,7 +125,7 @@ done
 kill -TERM "$pid" && wait "$pid"
 `
 
-func begin(tb testing.TB, args ...string) *Daemon {
+func begin(tb testing.TB, size string, args ...string) *Daemon {
 	tb.Helper()
 	require(tb)
 	// Not t.TempDir: the name of a unix socket has room for 107 characters.
@@ -126,7 +136,7 @@ func begin(tb testing.TB, args ...string) *Daemon {
 	sock := filepath.Join(dir, "docker.sock")
 	d := &Daemon{Address: "unix://" + sock, Dir: dir, imported: map[string]bool{}}
 	argv := append([]string{
-		"-c", supervisor, "supervisor", filepath.Join(dir, "log"),
+		"-c", supervisor, "supervisor", filepath.Join(dir, "log"), filepath.Join(dir, "data"), size,
 		"--host", d.Address, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "--config-file", filepath.Join(dir, "daemon.json"),
 		"--shutdown-timeout", "1",

@@ -151,6 +151,28 @@ func TestOfVariablesTheLastWins(t *testing.T) {
 	}
 }
 
+func TestGitTrustsTheJobsOwnCheckoutBesideWhatTheImageSays(t *testing.T) {
+	h := Header{Repository: "/builds/acme/shop", Env: []string{"PATH=/bin"}}
+	for _, c := range []struct{ image, want []string }{
+		{nil, []string{"PATH=/bin", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=/builds/acme/shop", "GIT_CONFIG_KEY_1=safe.directory", "GIT_CONFIG_VALUE_1=/builds/acme/shop/*", "GIT_CONFIG_COUNT=2"}},
+		{
+			[]string{"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=user.name", "GIT_CONFIG_VALUE_0=ci"},
+			[]string{
+				"GIT_CONFIG_COUNT=3", "GIT_CONFIG_KEY_0=user.name", "GIT_CONFIG_VALUE_0=ci", "PATH=/bin", "GIT_CONFIG_KEY_1=safe.directory", "GIT_CONFIG_VALUE_1=/builds/acme/shop",
+				"GIT_CONFIG_KEY_2=safe.directory", "GIT_CONFIG_VALUE_2=/builds/acme/shop/*",
+			},
+		},
+		{[]string{"GIT_CONFIG_COUNT=x"}, []string{"GIT_CONFIG_COUNT=x", "PATH=/bin"}},
+	} {
+		if got := environ(c.image, nil, h); !slices.Equal(got, c.want) {
+			t.Errorf("%q", got)
+		}
+	}
+	if got := environ(nil, nil, Header{Env: []string{"PATH=/bin"}}); len(got) != 1 {
+		t.Errorf("no checkout: %q", got)
+	}
+}
+
 func TestOnlyTheAgentsArgumentsMakeTheAgent(t *testing.T) {
 	for _, args := range [][]string{nil, {"envrole-run"}, {"envrole-run", "script", "build_script"}, {"envrole-run", Flag}, {"/x/gitlab-runner-helper", "x"}} {
 		if _, mine := Main(args); mine {

@@ -186,7 +186,7 @@ func environ(own, entrypoint []string, h Header) []string {
 	if h.Helper {
 		env = lastWins(append(env, "PATH="+bridged(pathOf(env))))
 	}
-	return env
+	return withRepository(env, h.Repository)
 }
 
 // bridged adds the shim directory to a PATH that has gitlab-runner-helper alone.

@@ -29,6 +29,8 @@ type Header struct {
 	Silence time.Duration `json:"silence,omitempty"` // 0: only the end of input counts
 	Script  int64         `json:"script"`            // length in bytes
 	Helper  bool          `json:"helper,omitempty"`  // PATH gets the shim directory if gitlab-runner is missing
+	// Repository is a directory in which git works whoever owns it, "" for none.
+	Repository string `json:"repository,omitempty"`
 }
 
 // Result is how a script ended, one line of JSON on the agent's standard error.

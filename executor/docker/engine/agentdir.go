@@ -25,5 +25,7 @@ func (e *Engine) agentPath() string { return e.agentDir() + "/" + programName }
 // agentMount is the volume of the agent. It is filled when the first holder,
 // which runs the agent's own image, has it in the place of that image's program.
 func (e *Engine) agentMount(target string) mount.Mount {
-	return mount.Mount{Type: mount.TypeVolume, Source: e.volume(roleAgent), Target: target, ReadOnly: true}
+	m := named(e.agentVolume(), target, e.plan.Labels(roleAgent))
+	m.ReadOnly = true
+	return m
 }

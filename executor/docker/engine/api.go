@@ -9,6 +9,7 @@ import (
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"envrole/roles/fault"
@@ -20,6 +21,7 @@ type api struct {
 	*client.Client
 	address string
 	timeout time.Duration
+	logs    container.LogConfig // of containers that it makes; see boundLogs
 }
 
 // dial makes the client. It does not connect yet. The TLS material of a remote
@@ -41,6 +43,22 @@ func (e *Engine) dial() (*api, error) {
 // says what was being done and to what.
 func (a *api) call(ctx context.Context, op string, f func(context.Context) error) error {
 	return a.within(ctx, a.timeout, op, f)
+}
+
+// make makes one call by which something comes to be. Once it is asked for, the
+// answer is waited for also if ctx ends: the Engine may make it all the same, and
+// who cleans up then must find it.
+func (a *api) make(ctx context.Context, op string, f func(context.Context) error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	}
+	if err := a.call(context.WithoutCancel(ctx), op, f); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	}
+	return nil
 }
 
 func (a *api) within(ctx context.Context, bound time.Duration, op string, f func(context.Context) error) error {

@@ -66,16 +66,21 @@ func (a *api) begin(ctx context.Context, options client.ContainerCreateOptions, 
 
 const entrypointHelp = "An image's entrypoint must run the command that it is given as arguments. If this one does not, the job can put it aside: image: {name: ..., entrypoint: [\"\"]}."
 
-// create makes a container.
+// create makes a container, and refuses it if its volumes are not this job's.
 func (a *api) create(ctx context.Context, options client.ContainerCreateOptions) error {
-	return a.call(ctx, "create container "+options.Name, func(ctx context.Context) error {
+	options.HostConfig.LogConfig = a.logs
+	err := a.make(ctx, "create container "+options.Name, func(ctx context.Context) error {
 		_, err := a.ContainerCreate(ctx, options)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return a.stillOurs(ctx, options)
 }
 
 func (a *api) start(ctx context.Context, name string) error {
-	return a.call(ctx, "start container "+name, func(ctx context.Context) error {
+	return a.make(ctx, "start container "+name, func(ctx context.Context) error {
 		_, err := a.ContainerStart(ctx, name, client.ContainerStartOptions{})
 		return err
 	})

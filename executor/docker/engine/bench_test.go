@@ -104,7 +104,7 @@ func BenchmarkJob(b *testing.B) {
 			if _, err := readAgent(); err != nil {
 				b.Fatal(err)
 			}
-			if _, err := readPayload(""); err != nil {
+			if _, err := readPayload("", ""); err != nil {
 				b.Fatal(err)
 			}
 			_ = (&Engine{plan: docker.Plan{}}).jobOptions("x")

@@ -21,6 +21,9 @@ import (
 // somebody still uses: the Engine lets go of it a moment after its container.
 const removeTries = 20
 
+// removeRounds is how often it is looked again for what came meanwhile.
+const removeRounds = 5
+
 // Cleanup implements executor.Executor: it removes what carries the job's label,
 // with anonymous volumes. It needs nothing of the plan but Engine, Mark and Host.
 func (e *Engine) Cleanup(ctx context.Context, stdout, _ io.Writer) error {
@@ -118,9 +121,23 @@ type thing struct {
 }
 
 // remove removes all that carries every one of labels, and says what that was.
-// What is gone already is no error.
+// What is gone already is no error. It looks again until there is nothing: what
+// a prepare asked for that was just killed, the Engine may still make.
 func (a *api) remove(ctx context.Context, labels ...string) (removed []string, err error) {
-	by := labelled(labels...)
+	for range removeRounds {
+		var some []string
+		some, err = a.removeFound(ctx, labelled(labels...))
+		removed = append(removed, some...)
+		if len(some) == 0 {
+			break
+		}
+	}
+	return removed, err
+}
+
+// removeFound removes containers first: the Engine keeps the networks and
+// volumes of those that are left.
+func (a *api) removeFound(ctx context.Context, by client.Filters) (removed []string, err error) {
 	containers, err := a.containers(ctx, by)
 	if err != nil {
 		return nil, err

@@ -52,6 +52,8 @@ func TestCleanupRemovesTheJobAndNothingElse(t *testing.T) {
 		p.Services = []docker.Container{{Name: fullImage, Pull: []string{"never"}, Entrypoint: []string{"sleep", "1000"}, Aliases: []string{"s"}}}
 		p.BuildsVolume, p.CacheVolume = other.plan.BuildsVolume, other.plan.CacheVolume
 	})
+	before = append(before, e.buildsVolume()) // of the project, which had one job so far
+	slices.Sort(before)
 	must(t, e, "build_script", "echo x >/from-image/x; echo x >/builds/x")
 	if got := everything(t, d); len(got) < len(before)+8 {
 		t.Fatalf("there is nothing to remove: %q", got)
@@ -87,7 +89,7 @@ func TestASweepRemovesDeadJobsOfThisHostOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := append(slices.Clone(before), dead.plan.BuildsVolume, dead.plan.CacheVolume, half.plan.BuildsVolume, half.plan.CacheVolume)
+	want := append(slices.Clone(before), dead.buildsVolume(), dead.cacheVolume(), half.buildsVolume(), half.cacheVolume())
 	slices.Sort(want)
 	if got := everything(t, d); !slices.Equal(got, want) {
 		t.Errorf("want %q\ngot  %q\n%s", want, got, log.String())

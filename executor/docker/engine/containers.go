@@ -50,6 +50,7 @@ func (e *Engine) holderOptions(n int, agentImage string, hosts []string) client.
 	options := client.ContainerCreateOptions{Config: config, HostConfig: host, Name: e.holder(n)}
 	if n == 0 {
 		host.Mounts = append([]mount.Mount{e.agentMount(agent.Dir)}, e.volumeMounts()...)
+		host.Mounts[0].VolumeOptions.NoCopy = false // this image fills it
 		for _, m := range host.Mounts[1:] {
 			command = append(command, agent.OpenArg+m.Target)
 		}
@@ -120,10 +121,12 @@ func (e *Engine) helperOptions(image string) client.ContainerCreateOptions {
 	}
 }
 
-// serviceOptions describe the container of service i. The agent is not in it.
+// serviceOptions describe the container of service i. The agent is in it only
+// because its volume says whose builds these are.
 func (e *Engine) serviceOptions(i int, image string) client.ContainerCreateOptions {
 	c := e.plan.Services[i]
 	host := e.host(i + 1)
+	host.Mounts = append([]mount.Mount{e.agentMount(e.agentDir())}, host.Mounts...)
 	host.Privileged = e.plan.Privileged
 	var env []string
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
@@ -176,18 +179,15 @@ func isCapability(name string) func(string) bool {
 // whatever an image has in their place.
 func (e *Engine) volumeMounts() []mount.Mount {
 	var mounts []mount.Mount
-	add := func(source, target string) {
-		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: source, Target: target, VolumeOptions: &mount.VolumeOptions{NoCopy: true}})
-	}
 	if e.plan.BuildsVolume != "" {
-		add(e.plan.BuildsVolume, e.plan.BuildsDir)
+		mounts = append(mounts, named(e.buildsVolume(), e.plan.BuildsDir, e.plan.VolumeLabels(docker.RoleBuilds)))
 	}
 	if e.plan.CacheVolume != "" {
-		add(e.plan.CacheVolume, e.plan.CacheDir)
+		mounts = append(mounts, named(e.cacheVolume(), e.plan.CacheDir, e.plan.VolumeLabels(docker.RoleCache)))
 	}
 	for i, v := range e.plan.Volumes {
 		if anonymous(v) {
-			add(e.ownVolume(i), v)
+			mounts = append(mounts, named(e.ownVolume(i), v, e.plan.Labels(roleVolume)))
 		}
 	}
 	return mounts

@@ -23,7 +23,9 @@ import (
 // Engine is the executor of one job in containers.
 type Engine struct {
 	plan docker.Plan
-	beat time.Duration // between two signs of life to the agent; 0 is heartbeat
+	// Both are of Prepare alone: the containers it makes have their volumes.
+	owner, slot string        // parts of the names of volumes; see slot.go
+	beat        time.Duration // between two signs of life to the agent; 0 is heartbeat
 }
 
 const (

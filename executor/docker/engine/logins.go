@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -9,6 +11,8 @@ import (
 	"github.com/moby/moby/api/types/registry"
 
 	"envrole/executor/job"
+	"envrole/roles/fault"
+	"envrole/roles/settings"
 )
 
 // logins are the registry credentials of a job by where they count: a registry,
@@ -27,7 +31,7 @@ const hub = "docker.io"
 // payload is what Prepare needs of the job's payload. It is read before any code
 // of the job runs.
 type payload struct {
-	logins  logins   // GitLab's own for its registries, and those of DOCKER_AUTH_CONFIG, which win
+	logins  logins   // GitLab's own for its registries, the administrator's, which win, and those of DOCKER_AUTH_CONFIG, which win over both
 	uploads bool     // the job has a cache or artifacts
 	notes   []string // what of DOCKER_AUTH_CONFIG is not used
 }
@@ -38,7 +42,7 @@ func (p payload) String() string { return p.logins.String() }
 // GoString likewise.
 func (p payload) GoString() string { return p.String() }
 
-func readPayload(path string) (payload, error) {
+func readPayload(path, authFile string) (payload, error) {
 	got := payload{logins: logins{}}
 	if path == "" {
 		return got, nil
@@ -47,7 +51,11 @@ func readPayload(path string) (payload, error) {
 	if err != nil {
 		return got, err
 	}
-	credentials, notes, err := job.ReadRegistryCredentials(path)
+	from := job.RegistrySources{Payload: path, Runner: os.Getenv("CUSTOM_ENV_DOCKER_AUTH_CONFIG"), AdminName: "executor.docker.auth_file"}
+	if from.Admin, err = adminAuth(authFile); err != nil {
+		return got, err
+	}
+	credentials, notes, err := job.ReadRegistryCredentials(from)
 	if err != nil {
 		return got, err
 	}
@@ -58,6 +66,27 @@ func readPayload(path string) (payload, error) {
 		}
 	}
 	return got, nil
+}
+
+// maxAuth is more than logins need.
+const maxAuth = 1 << 20
+
+// adminAuth reads the administrator's logins. Nobody else may have written them:
+// a login for a registry is shown to whom the file names.
+func adminAuth(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	f, err := settings.OpenTrusted(path)
+	if err != nil {
+		return "", fault.New(fault.Permanent, "read logins from", path, err, "See executor.docker.auth_file: the runner's user must be able to read it, and nobody but that user and root to write it.")
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxAuth))
+	if err != nil {
+		return "", fault.New(fault.Passing, "read logins from", path, err, "")
+	}
+	return string(b), nil
 }
 
 // scope is the registry and path that a login is for, as image names have it.

@@ -31,7 +31,7 @@ func (e *Engine) Prepare(ctx context.Context, log io.Writer) error {
 	if err := a.ping(ctx); err != nil {
 		return err
 	}
-	payload, err := readPayload(e.plan.PayloadFile)
+	payload, err := readPayload(e.plan.PayloadFile, e.plan.AuthFile)
 	if err != nil {
 		return err
 	}
@@ -49,9 +49,17 @@ func (e *Engine) Prepare(ctx context.Context, log io.Writer) error {
 			agentID, err = program.ensure(ctx, a)
 			return err
 		},
+		a.boundLogs,
 		func(ctx context.Context) error { return e.ensureNetwork(ctx, a) },
-		func(ctx context.Context) error { return e.ensureVolumes(ctx, a) },
-		func(ctx context.Context) error { return e.obtainAll(ctx, a, payload.logins, &images, log) },
+		func(ctx context.Context) error {
+			if err := e.obtainAll(ctx, a, payload.logins, &images, log); err != nil {
+				return err
+			}
+			if err := e.takeSlot(ctx, a, images.job); err != nil {
+				return err
+			}
+			return e.ensureVolumes(ctx, a)
+		},
 	)
 	if err != nil {
 		return err
@@ -142,24 +150,24 @@ func (e *Engine) ensureNetwork(ctx context.Context, a *api) error {
 	if e.plan.Network != "" {
 		return nil
 	}
-	return a.call(ctx, "create network "+e.network(), func(ctx context.Context) error {
+	return a.make(ctx, "create network "+e.network(), func(ctx context.Context) error {
 		_, err := a.NetworkCreate(ctx, e.network(), client.NetworkCreateOptions{Driver: "bridge", Labels: e.plan.Labels(docker.RoleNetwork)})
 		return err
 	})
 }
 
 // ensureVolumes makes the job's volumes, and finds or makes those of its
-// project. The agent's is the job's own: nobody can have filled it before.
+// project.
 func (e *Engine) ensureVolumes(ctx context.Context, a *api) error {
 	volume := func(name string, labels map[string]string) func(context.Context) error {
 		return func(ctx context.Context) error { return e.ensureVolume(ctx, a, name, labels) }
 	}
-	work := []func(context.Context) error{volume(e.volume(roleAgent), e.plan.Labels(roleAgent))}
+	var work []func(context.Context) error
 	if e.plan.BuildsVolume != "" {
-		work = append(work, volume(e.plan.BuildsVolume, e.plan.VolumeLabels(docker.RoleBuilds)))
+		work = append(work, volume(e.buildsVolume(), e.plan.VolumeLabels(docker.RoleBuilds)))
 	}
 	if e.plan.CacheVolume != "" {
-		work = append(work, volume(e.plan.CacheVolume, e.plan.VolumeLabels(docker.RoleCache)))
+		work = append(work, volume(e.cacheVolume(), e.plan.VolumeLabels(docker.RoleCache)))
 	}
 	for i, v := range e.plan.Volumes {
 		if anonymous(v) {
@@ -171,7 +179,7 @@ func (e *Engine) ensureVolumes(ctx context.Context, a *api) error {
 
 // ensureVolume makes a volume. One that is there already must be ours.
 func (e *Engine) ensureVolume(ctx context.Context, a *api, name string, labels map[string]string) error {
-	return a.call(ctx, "create volume "+name, func(ctx context.Context) error {
+	return a.make(ctx, "create volume "+name, func(ctx context.Context) error {
 		made, err := a.VolumeCreate(ctx, client.VolumeCreateOptions{Name: name, Labels: labels})
 		if err != nil {
 			return err

@@ -23,6 +23,7 @@ import (
 type image struct {
 	name  string
 	id    string
+	user  string   // that it runs as, as it says it
 	ports []string // exposed TCP ports
 }
 
@@ -89,6 +90,7 @@ func (a *api) image(ctx context.Context, c docker.Container) (image, error) {
 		}
 		found.id = got.ID
 		if got.Config != nil {
+			found.user = got.Config.User
 			for port := range got.Config.ExposedPorts {
 				if number, ok := strings.CutSuffix(port, "/tcp"); ok {
 					found.ports = append(found.ports, number)
@@ -173,7 +175,7 @@ func pullFault(name string, err error, login bool) error {
 		if strings.Contains(text, s) {
 			help := "See that the image exists and that the job's user may read it; "
 			if login {
-				help += "GitLab's own login for " + registryOf(name) + " was used."
+				help += "a login for " + registryOf(name) + " was used: the job's DOCKER_AUTH_CONFIG, executor.docker.auth_file, or GitLab's own, in this order."
 			} else {
 				help += "there was no login for " + registryOf(name) + ": DOCKER_AUTH_CONFIG may hold one."
 			}

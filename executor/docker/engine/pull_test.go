@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -160,10 +162,34 @@ func TestPullPoliciesAreTriedInOrder(t *testing.T) {
 	_ = e.Cleanup(t.Context(), &out, &out)
 }
 
+// A default or helper image may be private: the administrator's file has a login.
+func TestTheAdministratorsLoginsServeEveryJob(t *testing.T) {
+	d := dockertest.Start(t)
+	const password = "SENTINEL-admin"
+	auth := file(t, `{"auths":{"127.0.0.1:5002":{"username":"admin","password":"`+password+`"}},"credHelpers":{"127.0.0.1:5003":"ecr-login"}}`)
+	served := serveRegistry(t, d, "127.0.0.1:5002", "admin", password)
+	image := docker.Container{Name: "127.0.0.1:5002/private:latest", Pull: []string{"always"}}
+	payload := file(t, `{"credentials":[{"type":"registry","url":"127.0.0.1:5002","username":"gitlab-ci-token","password":"x"}]}`)
+	e, log := prepared(t, d, func(p *docker.Plan) { inSh(p); p.PayloadFile, p.AuthFile, p.Image = payload, auth, image })
+	must(t, e, "build_script", "true")
+	if len(served.shown) == 0 || strings.Contains(log+encode(t, e.plan), "SENTINEL") || !strings.Contains(log, "executor.docker.auth_file: credHelpers is not used") {
+		t.Errorf("%q %s", served.shown, log)
+	}
+	if err := os.Chmod(auth, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{auth, "/nonexistent/auth.json"} {
+		e := &Engine{plan: plan(t, d, func(p *docker.Plan) { inSh(p); p.PayloadFile, p.AuthFile, p.Image = payload, path, image })}
+		if err := e.Prepare(t.Context(), io.Discard); fault.ClassOf(err) != fault.Permanent || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestTheLongestScopeOfLoginsCounts(t *testing.T) {
 	l, err := readPayload(file(t, `{"credentials":[{"type":"registry","url":"https://registry.example.com/","username":"a","password":"all"},
 {"type":"other","url":"docker.io","username":"x","password":"no"}],
-"variables":[{"key":"DOCKER_AUTH_CONFIG","value":"{\"auths\":{\"registry.example.com/acme\":{\"auth\":\"dTphY21l\"},\"https://index.docker.io/v1/\":{\"auth\":\"dTpodWI=\"}}}"}]}`))
+"variables":[{"key":"DOCKER_AUTH_CONFIG","value":"{\"auths\":{\"registry.example.com/acme\":{\"auth\":\"dTphY21l\"},\"https://index.docker.io/v1/\":{\"auth\":\"dTpodWI=\"}}}"}]}`), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ func (e *Engine) Run(ctx context.Context, script executor.Script, env []string, 
 	header := agent.Header{
 		Silence: silentBeats * beat,
 		Shell:   e.shell(), Env: append(e.passed(os.Environ()), env...), Umask: umask,
-		Grace: e.grace(), Script: info.Size(), Helper: true,
+		Grace: e.grace(), Script: info.Size(), Helper: true, Repository: e.repository(os.Getenv(projectDir)),
 	}
 	over := make(chan struct{})
 	defer close(over)
@@ -77,14 +78,27 @@ func (e *Engine) Run(ctx context.Context, script executor.Script, env []string, 
 	return e.outcome(ctx, a, script.SubStage, r, copyErr, out)
 }
 
-// place is where a sub-stage runs. What the helper makes must be usable by an
-// image of any user.
+// place is where a sub-stage runs. What the runner's own scripts make must be
+// usable by an image of any user.
 func (e *Engine) place(subStage string) (container string, umask *int) {
-	if executor.UserSubStage(subStage) || e.plan.Helper == nil {
+	if executor.UserSubStage(subStage) {
 		return e.jobContainer(), nil
 	}
 	open := 0
 	return e.helperContainer(), &open
+}
+
+// projectDir is where the runner has the checkout. An author can set it: only
+// the job itself believes it.
+const projectDir = "CUSTOM_ENV_CI_PROJECT_DIR"
+
+// repository is the checkout if it is in the job's own builds, else "".
+func (e *Engine) repository(dir string) string {
+	dir = path.Clean(dir)
+	if e.plan.BuildsVolume == "" || !strings.HasPrefix(dir, path.Clean(e.plan.BuildsDir)+"/") {
+		return ""
+	}
+	return dir
 }
 
 func (e *Engine) grace() time.Duration { return orElse(e.plan.Grace, defaultGrace) }
@@ -197,5 +211,6 @@ func (e *Engine) force(ctx context.Context, a *api, place, subStage string) erro
 		_, err := a.ContainerKill(ctx, place, client.ContainerKillOptions{Signal: "SIGKILL"})
 		return err
 	})
-	return fault.New(fault.Passing, "run", subStage, errors.Join(errors.New("what runs the script gave no answer, or could not end it, so the container was killed"), err, cause), "")
+	return fault.New(fault.Passing, "run", subStage, errors.Join(errors.New("what runs the script gave no answer, or could not end it, so the container was killed"), err, cause),
+		"See whether the Engine was stopped or restarted meanwhile: journalctl -u docker.")
 }

@@ -44,7 +44,7 @@ func TestVolumesOutliveTheJobAndAreOfOneKindOfRef(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	labels := decode[struct{ Labels map[string]string }](t, get(t, d, "/volumes/protected-builds")).Labels
+	labels := decode[struct{ Labels map[string]string }](t, get(t, d, "/volumes/protected-builds-0")).Labels
 	if labels[docker.LabelProject] != "42" || labels[docker.LabelJob] != "" || labels[docker.LabelHost] == "" {
 		t.Errorf("%v", labels)
 	}
@@ -53,7 +53,7 @@ func TestVolumesOutliveTheJobAndAreOfOneKindOfRef(t *testing.T) {
 // Somebody's volume under the name of a project's is not given to a job.
 func TestAForeignVolumeIsNotUsed(t *testing.T) {
 	d := engineFor(t)
-	if out, err := d.Docker(t, "volume", "create", "theirs"); err != nil {
+	if out, err := d.Docker(t, "volume", "create", "theirs-0"); err != nil {
 		t.Fatal(out)
 	}
 	e := &Engine{plan: plan(t, d, func(p *docker.Plan) { p.BuildsVolume = "theirs" })}

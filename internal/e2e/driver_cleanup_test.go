@@ -63,8 +63,6 @@ func TestARevocationIsAskedForBeforeTheDriversCleanup(t *testing.T) {
 	w.settled()
 }
 
-func exists(path string) bool { _, err := os.Lstat(path); return err == nil }
-
 // Whatever IAM does, the machine of the job is removed.
 func TestTheDriverCleansUpWhateverIAMDoes(t *testing.T) {
 	for name, fault := range map[string]fakeaws.Fault{

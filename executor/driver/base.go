@@ -37,15 +37,20 @@ func (Base) Announce(ctx context.Context, job executor.Job, log io.Writer) (exec
 	return announcement(out)
 }
 
-// Plan implements executor.Base. It reads nothing but the configuration, and
-// fails, permanently, if a program of the driver is not there.
-func (Base) Plan(_ context.Context, job executor.Job) (json.RawMessage, error) {
+// Plan implements executor.Base. It goes by nothing but the configuration, and
+// fails, permanently, if a program of the driver is not there. On its way it
+// removes the script copies of dead jobs: the sweep of a timer may see another
+// /tmp than the runner.
+func (Base) Plan(ctx context.Context, job executor.Job) (json.RawMessage, error) {
 	if job.LeaseID == "" {
 		return nil, errNoLease
 	}
 	p := planOf(job)
 	if err := p.startable(); err != nil {
 		return nil, err
+	}
+	if job.Alive != nil {
+		_ = sweepRecords(ctx, job.StateDir, job.Alive, io.Discard) // no business of this job; `envrole sweep` says it
 	}
 	raw, err := json.Marshal(p)
 	if err != nil {

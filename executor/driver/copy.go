@@ -27,8 +27,8 @@ type copied struct {
 // has mode 0700 and the script's own name, since drivers go by the extension,
 // and lies in a new directory of mode 0700 below the job's TMPDIR, which the
 // runner made for this job alone and removes after it.
-func copyScript(path, mark string, vars []variable) (copied, error) {
-	c, err := newCopy(path, mark, vars)
+func (p Plan) copyScript(path string, vars []variable) (copied, error) {
+	c, err := p.newCopy(path, vars)
 	if err != nil {
 		c.remove()
 		return copied{}, fault.New(fault.Internal, "copy script", path, err, copyHelp(err))
@@ -39,14 +39,14 @@ func copyScript(path, mark string, vars []variable) (copied, error) {
 func copyHelp(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "Administrator: make room on the file system of the runner's temporary directory."
+		return "Administrator: make room on the file systems of the runner's temporary directory and of the state directory."
 	case errors.Is(err, errKind), errors.Is(err, errNotText):
 		return "Administrator: set inject = \"env\" in [executor.driver] if the wrapped driver carries its environment into the job."
 	}
 	return ""
 }
 
-func newCopy(path, mark string, vars []variable) (copied, error) {
+func (p Plan) newCopy(path string, vars []variable) (copied, error) {
 	c := copied{remove: func() {}}
 	src, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -60,11 +60,19 @@ func newCopy(path, mark string, vars []variable) (copied, error) {
 	if !filepath.IsAbs(tmp) { // the runner always sets it; no other place is private
 		return c, errors.New("the runner has set no TMPDIR")
 	}
-	dir, err := os.MkdirTemp(tmp, copyPrefix+mark+"-")
+	suffix, forget, err := p.recorded(tmp, filepath.Base(path))
 	if err != nil {
+		return c, fmt.Errorf("write down where the copy is: %w", err)
+	}
+	dir := filepath.Join(tmp, copyDir(p.Mark, suffix))
+	c.remove = sync.OnceFunc(func() {
+		if os.RemoveAll(dir) == nil { //nolint:gosec // TMPDIR is the runner's word; cleanup tries again
+			forget()
+		}
+	})
+	if err := os.Mkdir(dir, 0o700); err != nil { //nolint:gosec // likewise
 		return c, err
 	}
-	c.remove = sync.OnceFunc(func() { _ = os.RemoveAll(dir) }) //nolint:gosec // TMPDIR is the runner's word; cleanup tries again
 	c.path = filepath.Join(dir, filepath.Base(path))
 	dst, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700) //nolint:gosec // likewise
 	if err != nil {

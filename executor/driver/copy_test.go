@@ -93,7 +93,7 @@ func TestWhatIsNoScriptIsNotCopied(t *testing.T) {
 		j.noCopies()
 	}
 	t.Setenv("TMPDIR", "")
-	if _, err := copyScript(python, "m", nil); err == nil || !strings.Contains(err.Error(), "TMPDIR") {
+	if _, err := (Plan{Mark: "m"}).copyScript(python, nil); err == nil || !strings.Contains(err.Error(), "TMPDIR") {
 		t.Errorf("without TMPDIR: %v", err)
 	}
 }

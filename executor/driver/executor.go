@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -37,7 +38,7 @@ func (e *Executor) Run(ctx context.Context, script executor.Script, env []string
 			return err
 		}
 		if e.plan.Inject != InjectEnv {
-			c, err := copyScript(script.Path, e.plan.Mark, vars)
+			c, err := e.plan.copyScript(script.Path, vars)
 			if err != nil {
 				return err
 			}
@@ -56,13 +57,10 @@ func (e *Executor) Run(ctx context.Context, script executor.Script, env []string
 // one chance that what the driver made is removed. What a killed stage left of
 // script copies goes first.
 func (e *Executor) Cleanup(ctx context.Context, stdout, stderr io.Writer) error {
-	err := removeCopies(e.plan.Mark)
+	err := errors.Join(removeCopies(e.plan.Mark), e.plan.forgetCopies(context.WithoutCancel(ctx)))
 	if len(e.plan.Cleanup) == 0 {
 		return err
 	}
 	c := command{what: "cleanup", argv: e.plan.Cleanup, env: e.plan.environ()}
-	if runErr := c.run(context.WithoutCancel(ctx), stdout, stderr, nil); runErr != nil {
-		return runErr
-	}
-	return err
+	return errors.Join(c.run(context.WithoutCancel(ctx), stdout, stderr, nil), err)
 }

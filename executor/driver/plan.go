@@ -23,6 +23,10 @@ type Plan struct {
 	Inject  string   `json:"inject"`
 	PassAWS []string `json:"pass_aws,omitempty"` // the runner's own AWS_* that the driver gets
 	Mark    string   `json:"mark"`               // digest of the lease id: names the job's script copies
+	// State and Lease say where the job's script copies are written down; without
+	// them they are not.
+	State string `json:"state,omitempty"`
+	Lease string `json:"lease,omitempty"`
 	// Config is only looked at: the config stage has run it already, and whoever
 	// may change it has a say in the next job.
 	Config []string `json:"config,omitempty"`
@@ -33,7 +37,7 @@ func planOf(job executor.Job) Plan {
 	v := job.Values
 	p := Plan{
 		Prepare: v.Texts(keyPrepare), Run: v.Texts(keyRun), Cleanup: v.Texts(keyCleanup), Config: v.Texts(keyConfig),
-		Inject: v.Text(keyInject), Mark: mark(job.LeaseID),
+		Inject: v.Text(keyInject), Mark: mark(job.LeaseID), State: job.StateDir, Lease: job.LeaseID,
 	}
 	for _, name := range job.PassEnv {
 		if strings.HasPrefix(name, "AWS_") { // everything else the driver gets anyway

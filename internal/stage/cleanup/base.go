@@ -27,7 +27,24 @@ type handedOn struct {
 // base removes what the base made for the job. Without the job's state the base
 // goes by the lease's id and today's configuration; without that too, nothing is
 // known of it.
-func (c *cleaning) base(ctx context.Context, state handover.State, known bool) error {
+//
+// A base may show what the job wrote, the console of its machine for example: it
+// goes through the log filter, since the runner's own log has other readers.
+// settled says that no session of the job is good any more. Where one may be,
+// and its secrets are not known, nothing is shown.
+func (c *cleaning) base(ctx context.Context, state handover.State, known, settled bool) error {
+	shown, err := output{stdout: c.call.Stdout, stderr: c.call.Stderr}, error(nil)
+	switch {
+	case state.Session != nil:
+		shown, err = filtered(c.call.Stdout, c.call.Stderr, state.Session.Secrets())
+	case !known && !settled:
+		stage.Say(c.call.Stderr, "what the base executor writes is not shown: a session of the job may still be good, and the log filter does not know it")
+		shown = output{stdout: io.Discard, stderr: io.Discard}
+	}
+	return errors.Join(err, c.baseTo(ctx, shown, state, known), shown.flush())
+}
+
+func (c *cleaning) baseTo(ctx context.Context, to output, state handover.State, known bool) error {
 	on := handedOn{Base: state.Base, Plan: state.Plan}
 	if !known {
 		if c.conf == nil {
@@ -35,14 +52,14 @@ func (c *cleaning) base(ctx context.Context, state handover.State, known bool) e
 		}
 		on = handedOn{Base: c.conf.Executor.Base}
 	}
-	err := c.cleanBase(ctx, on)
+	err := c.cleanBase(ctx, to, on)
 	if errors.Is(err, executor.ErrElsewhere) {
-		return c.elsewhere(ctx, on)
+		return c.elsewhere(ctx, to, on)
 	}
 	return err
 }
 
-func (c *cleaning) cleanBase(ctx context.Context, on handedOn) error {
+func (c *cleaning) cleanBase(ctx context.Context, to output, on handedOn) error {
 	base, err := c.call.Known().Named(on.Base)
 	if err != nil {
 		return err
@@ -58,7 +75,7 @@ func (c *cleaning) cleanBase(ctx context.Context, on handedOn) error {
 	if err != nil {
 		return err
 	}
-	return ex.Cleanup(ctx, c.call.Stdout, c.call.Stderr)
+	return ex.Cleanup(ctx, to.stdout, to.stderr)
 }
 
 // unnamed cleans up after a job of which nothing at all is known, if the
@@ -83,7 +100,7 @@ func (c *cleaning) unnamed(ctx context.Context) error {
 }
 
 // elsewhere has the full program do it. What it has to say it says itself.
-func (c *cleaning) elsewhere(ctx context.Context, on handedOn) error {
+func (c *cleaning) elsewhere(ctx context.Context, to output, on handedOn) error {
 	program, err := stage.Elsewhere()
 	if err != nil {
 		return err
@@ -93,7 +110,7 @@ func (c *cleaning) elsewhere(ctx context.Context, on handedOn) error {
 		return fmt.Errorf("clean up base: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, program, "stage", "cleanup", "--config", c.call.ConfigFile) // #nosec G204 -- beside this program
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), c.call.Stdout, c.call.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), to.stdout, to.stderr
 	if err := cmd.Run(); err != nil {
 		return fault.New(fault.Passing, "clean up base", on.Base, err, "What is left is removed by `envrole sweep`.")
 	}
@@ -121,7 +138,7 @@ func BaseStage() stage.Stage {
 					return err
 				}
 			}
-			return c.cleanBase(ctx, on)
+			return c.cleanBase(ctx, output{stdout: call.Stdout, stderr: call.Stderr}, on) // filtered by who called
 		},
 	}
 }

@@ -57,8 +57,11 @@ func run(ctx context.Context, call stage.Call) (err error) {
 		}
 		dir = conf.State.Dir
 	}
+	if handedErr != nil {
+		stage.Say(call.Stderr, "%v", handedErr)
+	}
 	if c.ledger, err = lease.Open(dir); err != nil {
-		return errors.Join(confErr, err)
+		return errors.Join(confErr, err, c.withoutLedger(ctx))
 	}
 	if c.log, err = audit.Open(dir); err != nil {
 		// Taking a session back matters more than writing it down.
@@ -66,9 +69,6 @@ func run(ctx context.Context, call stage.Call) (err error) {
 		c.log = nil
 	}
 	errs := []error{confErr}
-	if handedErr != nil {
-		stage.Say(call.Stderr, "%v", handedErr)
-	}
 	if handed.LeaseID != "" {
 		errs = append(errs, c.own(ctx))
 	} else {
@@ -93,7 +93,9 @@ func (c *cleaning) own(ctx context.Context) error {
 	rep, err := c.revoker().Revoke(ctx, c.handed.LeaseID)
 	crash.Point("revoked")
 	reportErr := c.report(rep)
-	if it, ok := rep.Of(c.handed.LeaseID); ok && it.Outcome == revoke.Unrevoked {
+	it, ok := rep.Of(c.handed.LeaseID)
+	settled := err == nil && (!ok || it.Outcome != revoke.Local)
+	if ok && it.Outcome == revoke.Unrevoked {
 		if it.Lease.SessionName == "" && state.Session != nil {
 			stage.Say(c.call.Stderr, "the job's session is %s of role %s and can be used until %s; the ledger cannot revoke it: deny aws:userid \"*:%s\" on the role by hand",
 				state.Session.Name, state.Session.RoleARN, report.Moment(state.Session.Expiration), state.Session.Name)
@@ -103,8 +105,18 @@ func (c *cleaning) own(ctx context.Context) error {
 	}
 	errs = append(errs, err, reportErr, c.ledger.RemoveSealed(c.handed.LeaseID))
 	errs = append(errs, vend.Sweep(c.handed.LeaseID))
-	errs = append(errs, c.base(ctx, state, known))
+	errs = append(errs, c.base(ctx, state, known, settled))
 	return errors.Join(errs...)
+}
+
+// withoutLedger does what needs no ledger: what the base made is removed, though
+// nothing can be revoked now.
+func (c *cleaning) withoutLedger(ctx context.Context) error {
+	stage.Say(c.call.Stderr, "nothing can be revoked now: if the job was lent a session, the first sweep with a sound state directory does it")
+	if c.handed.LeaseID == "" {
+		return c.unnamed(ctx)
+	}
+	return errors.Join(vend.Sweep(c.handed.LeaseID), c.base(ctx, handover.State{}, false, false))
 }
 
 // sealed is what prepare sealed, if there is anything.

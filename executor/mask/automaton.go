@@ -23,6 +23,8 @@ type edge struct {
 // automaton is made once and then only read. A clone that learns more keeps the
 // numbers of the nodes, so that a walk begun with the old one goes on with it.
 type automaton struct {
+	numbering int // differs where nodes of one number do
+
 	first  []int32 // node n has edges[first[n]:first[n+1]]
 	edges  []edge
 	heads  [256][]int32 // nodes reached by the first byte of an occurrence
@@ -32,16 +34,24 @@ type automaton struct {
 	began  []int32 // the first node of each known secret; they lie in a row
 }
 
-func (a *automaton) clone() *automaton {
+// clone leaves room for the forms of further secrets.
+func (a *automaton) clone(further []string) *automaton {
 	b := &automaton{
-		first:  slices.Clone(a.first),
-		edges:  slices.Clone(a.edges),
+		numbering: a.numbering,
+
 		heads:  a.heads,
 		isHead: a.isHead,
 		sample: a.sample.clone(),
 		known:  slices.Clone(a.known),
 		began:  slices.Clone(a.began),
 	}
+	room := 0
+	for _, secret := range further {
+		room += symbolsOf(secret)
+	}
+	room += room / 4 // for spellings of more than one byte
+	b.first = append(make([]int32, 0, len(a.first)+room), a.first...)
+	b.edges = append(make([]edge, 0, len(a.edges)+room), a.edges...)
 	for i := range b.heads {
 		b.heads[i] = slices.Clip(b.heads[i]) // an append must not write into a's
 	}
@@ -50,22 +60,21 @@ func (a *automaton) clone() *automaton {
 
 func (a *automaton) nodes() int { return max(len(a.first)-1, 0) }
 
-func (a *automaton) learn(secret string) {
-	if slices.Contains(a.known, secret) {
-		return
-	}
-	a.known, a.began = append(a.known, secret), append(a.began, number(a.nodes()))
-	forms, tails := formsOf(secret)
-	size := 0
-	for _, f := range forms {
-		size += len(f)
-	}
-	// Every run stage makes an automaton before its script starts: room for all
-	// is asked for once, and the forms share one grower.
-	a.first, a.edges = slices.Grow(a.first, size+size/4), slices.Grow(a.edges, size+size/4)
+// learnAll adds secrets. Every run stage makes an automaton before its script
+// starts, and long ones make many: all forms share one grower.
+func (a *automaton) learnAll(secrets []string) {
 	g := &grower{}
-	for i, f := range forms {
-		a.add(f, tails[i], g)
+	for _, s := range secrets {
+		if !slices.Contains(a.known, s) {
+			a.learn(s, g)
+		}
+	}
+}
+
+func (a *automaton) learn(secret string, g *grower) {
+	a.known, a.began = append(a.known, secret), append(a.began, number(a.nodes()))
+	for f, t := range formsOf(secret) {
+		a.add(f, t, g)
 		a.sample.learn(f)
 	}
 }

@@ -50,9 +50,9 @@ const MaxSecret = 16 << 10
 // goroutine; Add, Keep and Masked may be called from any.
 type Filter struct {
 	adding  sync.Mutex // held while the next automaton is made
+	walking sync.Mutex // held while the stream is walked over
 	current atomic.Pointer[automaton]
 	masked  atomic.Int64
-	keep    keeping
 
 	walker walker
 	out    output
@@ -75,21 +75,21 @@ func New(dst io.Writer, secrets ...string) (*Filter, error) {
 // of the call is added. The error names the secret by its place among the
 // arguments, never by its value.
 func (f *Filter) Add(secrets ...string) error {
-	for i, s := range secrets {
-		if err := check(s); err != nil {
-			return fmt.Errorf("mask: secret %d of %d: %w", i+1, len(secrets), err)
-		}
+	if err := checkAll(secrets); err != nil {
+		return err
 	}
 	f.adding.Lock()
 	defer f.adding.Unlock()
-	next := f.current.Load().clone()
-	for _, s := range secrets {
-		next.learn(s)
-	}
+	next := f.current.Load().clone(secrets)
+	next.learnAll(secrets)
 	f.current.Store(next)
-	if f.keep.next != nil {
-		for _, s := range secrets {
-			f.keep.next.learn(s)
+	return nil
+}
+
+func checkAll(secrets []string) error {
+	for i, s := range secrets {
+		if err := check(s); err != nil {
+			return fmt.Errorf("mask: secret %d of %d: %w", i+1, len(secrets), err)
 		}
 	}
 	return nil
@@ -102,9 +102,8 @@ func (f *Filter) Write(p []byte) (int, error) {
 	if f.out.err != nil {
 		return 0, f.out.err
 	}
-	f.keep.walking.Lock()
-	defer f.keep.walking.Unlock()
-	f.forget()
+	f.walking.Lock()
+	defer f.walking.Unlock()
 	w := &f.walker
 	w.use(f.current.Load())
 	w.scan(p)
@@ -119,8 +118,8 @@ func (f *Filter) Write(p []byte) (int, error) {
 // of MinSecret bytes or more is masked, for the rest of it may only have been
 // cut off; a shorter one is printed. What is written later is a new stream.
 func (f *Filter) Flush() error {
-	f.keep.walking.Lock()
-	defer f.keep.walking.Unlock()
+	f.walking.Lock()
+	defer f.walking.Unlock()
 	w := &f.walker
 	w.cutOff(MinSecret)
 	f.masked.Add(f.out.settle(nil, w.pos, w.pos, w.takeSpans(w.pos)))

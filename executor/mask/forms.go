@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 )
 
@@ -42,18 +44,31 @@ func check(secret string) error {
 	return nil
 }
 
-// formsOf lists the forms in which a secret is looked for, each with its tail.
-func formsOf(secret string) ([]form, []tail) {
-	plain, coded := &speller{}, &speller{urlAlphabet: true}
-	lower := hex.EncodeToString([]byte(secret))
-	forms := []form{plain.form(secret), plain.form(lower), plain.form(strings.ToUpper(lower))}
-	tails := make([]tail, len(forms), len(forms)+3)
-	for align := range 3 {
-		forms = append(forms, coded.form(base64Core(secret, align)))
-		tails = append(tails, base64Tail(secret, align))
+// formsOf lists the forms in which a secret is looked for, each with its tail. A
+// form is only good until the next: all of a long secret would take a megabyte.
+func formsOf(secret string) iter.Seq2[form, tail] {
+	return func(yield func(form, tail) bool) {
+		plain, coded := &speller{}, &speller{urlAlphabet: true}
+		for _, encode := range []func() string{
+			func() string { return secret },
+			func() string { return hex.EncodeToString([]byte(secret)) },
+			func() string { return strings.ToUpper(hex.EncodeToString([]byte(secret))) },
+		} {
+			if !yield(plain.form(encode()), tail{}) {
+				return
+			}
+		}
+		for align := range 3 {
+			if !yield(coded.form(base64Core(secret, align)), base64Tail(secret, align)) {
+				return
+			}
+		}
 	}
-	return forms, tails
 }
+
+// symbolsOf is about how many symbols the forms of a secret have: one, two times
+// two and three times four thirds for each byte.
+func symbolsOf(secret string) int { return (1 + 2*2 + 3*4/3) * len(secret) }
 
 // A tail is what may follow a form and goes with it: the character of a base64
 // text that holds the last bits of the secret beside a neighbour's, and the
@@ -85,14 +100,17 @@ func base64Core(secret string, align int) string {
 	return text[(8*align+5)/6 : 8*(align+len(secret))/6]
 }
 
-// speller makes forms of texts. It asks for the spellings of a byte only once.
+// speller makes forms of texts, one after the other in the same memory. It asks
+// for the spellings of a byte only once.
 type speller struct {
 	urlAlphabet bool // + and / may also be - and _ (RFC 4648, section 5)
 	symbols     [256]symbol
+	last        form
 }
 
 func (sp *speller) form(text string) form {
-	f := make(form, len(text))
+	f := slices.Grow(sp.last[:0], len(text))[:len(text)]
+	sp.last = f
 	for i := range len(text) {
 		b := text[i]
 		if sp.symbols[b] == nil {

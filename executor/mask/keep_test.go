@@ -141,7 +141,7 @@ func TestForgettingLeavesNoGap(t *testing.T) {
 	want := masked(0, kept)
 	for cut := range len(stream) {
 		if got := masked(cut, gone, kept); got != want {
-			t.Errorf("cut at %d:\n%q, want\n%q", cut, got, want)
+			t.Fatalf("cut at %d:\n%q, want\n%q", cut, got, want)
 		}
 	}
 }

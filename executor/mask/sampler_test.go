@@ -12,10 +12,8 @@ import (
 func TestTheSamplerKeepsItsPromise(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		secrets := rapid.SliceOfN(rapid.Custom(drawSecret), 1, 2).Draw(t, "secrets")
-		a := (&automaton{}).clone()
-		for _, s := range secrets {
-			a.learn(s)
-		}
+		a := (&automaton{}).clone(secrets)
+		a.learnAll(secrets)
 		if a.sample.blind {
 			t.Skip("every byte is walked over")
 		}

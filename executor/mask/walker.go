@@ -36,6 +36,10 @@ func (w *walker) use(a *automaton) {
 	if a == w.a {
 		return
 	}
+	if w.a != nil && w.a.numbering != a.numbering {
+		w.moveTo(a)
+		return
+	}
 	w.a = a
 	if n := a.nodes(); n > len(w.seen) {
 		seen := make([]int64, n)
@@ -54,7 +58,13 @@ func (w *walker) moveTo(a *automaton) {
 			threads = append(threads, t)
 		}
 	}
-	w.threads, w.a, w.seen = threads, a, make([]int64, a.nodes())
+	w.threads, w.a = threads, a
+	// What the other nodes of these numbers saw was before pos, like nothing.
+	if n := a.nodes(); n <= len(w.seen) {
+		w.seen = w.seen[:n]
+	} else {
+		w.seen = make([]int64, n)
+	}
 }
 
 // scan takes the next bytes of the stream. It walks over those parts of p where

@@ -63,6 +63,7 @@ func measures() []measure {
 		{"start", measureStart},
 		{"output", measureOutput},
 		{"endpoint", measureEndpoint},
+		{"renewals", measureRenewals},
 		{"docker", measureDocker},
 		{"go", measureGo},
 		{"crowd", measureCrowd},

@@ -31,33 +31,36 @@ type world struct {
 	jobs          int64 // so far
 }
 
-func newWorld(o options) (*world, error) {
+func newWorld(o options) (*world, error) { return newWorldOn(o, fakeaws.Options{}) }
+
+// newWorldOn is newWorld with an AWS that behaves as opts say.
+func newWorldOn(o options, opts fakeaws.Options) (*world, error) {
 	dir, err := os.MkdirTemp("", "envrole-bench")
 	if err != nil {
 		return nil, err
 	}
 	w := &world{testdata: o.testdata, dir: dir, config: filepath.Join(dir, "config.toml")}
-	if err := w.start(o.bin); err != nil {
+	if err := w.start(o.bin, opts); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
 }
 
-func (w *world) start(bin string) (err error) {
+func (w *world) start(bin string, opts fakeaws.Options) (err error) {
 	if bin, err = filepath.Abs(bin); err != nil {
 		return err
 	}
 	if w.gitlab, err = fakegitlab.Start(fakegitlab.Options{}); err != nil {
 		return err
 	}
-	w.aws, err = fakeaws.Start(fakeaws.Options{Roles: []fakeaws.Role{
+	opts.Roles = []fakeaws.Role{
 		{ARN: deployRole, TrustedPrincipals: []string{fakeaws.DefaultUser}, AllowTagSession: true},
 		{ARN: revokerRole, TrustedPrincipals: []string{fakeaws.DefaultUser}, Allow: []fakeaws.Permission{{
 			Actions:   []string{"iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:ListRolePolicies"},
 			Resources: []string{deployRole},
 		}}},
-	}})
-	if err != nil {
+	}
+	if w.aws, err = fakeaws.Start(opts); err != nil {
 		return err
 	}
 	if err := w.configure(); err != nil {

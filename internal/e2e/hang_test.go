@@ -17,7 +17,7 @@ import (
 func (w *world) limits(key string) {
 	w.t.Helper()
 	w.configure(productionRule, "")
-	w.replaceConfig("["+key+"]\n", "["+key+"]\ntimeout = \"1s\"\n")
+	w.replaceConfig("["+key+"]\n", "["+key+"]\ntimeout = \"3s\"\n")
 }
 
 // STS takes the question and never answers. Prepare ends by its own time limit,

@@ -28,9 +28,15 @@ while :; do sleep 1116; done`
 // left counts what is left of scripts in a container of the job.
 func left(tb testing.TB, e *Engine, subStage string) string {
 	tb.Helper()
-	return must(tb, e, subStage, `n=0; for p in /proc/[0-9]*; do
+	return must(tb, e, subStage, running("sleep 111"))
+}
+
+// running is a script that shows the processes whose command line holds words. Its
+// own do not: a shell's script is not in its command line.
+func running(words string) string {
+	return `n=0; for p in /proc/[0-9]*; do
 c=$(tr '\0' ' ' <$p/cmdline 2>/dev/null)
-case $c in *"sleep 111"*) n=$((n+1)); echo "$c" ;; esac; done; echo $n left`)
+case $c in *"` + words + `"*) n=$((n+1)); echo "$c" ;; esac; done; echo $n left`
 }
 
 func TestCancelEndsEveryProcessAndLeavesTheContainer(t *testing.T) {
@@ -73,9 +79,14 @@ func TestProcessesOfTheEntrypointStay(t *testing.T) {
 	d.Import(t, "daemon:latest", entry.With(`ENTRYPOINT ["/entry"]`))
 	e, _ := prepared(t, d, func(p *docker.Plan) { p.Image.Name = "daemon:latest" })
 	for range 2 {
-		if out := must(t, e, "build_script", "grep -lz 2222 /proc/[0-9]*/cmdline | grep -cv self"); strings.TrimSpace(out) == "0" {
-			t.Error("it is gone")
+		if out := must(t, e, "build_script", running("sleep 2222")); out != "sleep 2222 \n1 left\n" {
+			t.Errorf("%q", out)
 		}
+	}
+	// The same look sees that it is gone.
+	must(t, e, "build_script", `for p in /proc/[0-9]*; do case $(tr '\0' ' ' <$p/cmdline 2>/dev/null) in *"sleep 2222"*) kill -9 ${p#/proc/} ;; esac; done`)
+	if out := must(t, e, "build_script", running("sleep 2222")); out != "0 left\n" {
+		t.Errorf("killed: %q", out)
 	}
 }
 

@@ -83,5 +83,3 @@ func TestNoRecordOfACopyOutlivesItsScript(t *testing.T) {
 	}
 	w.settled()
 }
-
-func exists(path string) bool { _, err := os.Lstat(path); return err == nil }

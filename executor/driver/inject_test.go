@@ -280,7 +280,7 @@ func TestPowerShellReadsBackWhatWasQuoted(t *testing.T) {
 func TestRealPowerShellReadsBackWhatWasQuoted(t *testing.T) {
 	pwsh, err := exec.LookPath("pwsh")
 	if err != nil {
-		t.Skip("SKIPPED: no pwsh on this host; its rules are tested by a small reader of them")
+		t.Skip("SKIPPED: NOT TESTED with a real PowerShell: this host has no pwsh; its rules are tested by a small reader of them alone")
 	}
 	vars := []variable{{"A", "it's \u2018a\u2019 `$(id)` \"b\"\n\r\n#\u201a\u201b"}}
 	text, err := copyOf("#!/usr/bin/env pwsh\n[Console]::Out.Write($env:A)\n", "script.ps1", vars)

@@ -61,6 +61,11 @@ func check(v schema.Values, use schema.Use, n schema.Notes) {
 		return
 	}
 	n.Warn("", "what the wrapped driver isolates cannot be seen from here: whether its jobs run as the runner's own user, reach the metadata service or each other; docs/bases.md says what to look at")
+	for _, key := range commandKeys() {
+		for _, msg := range unchecked(v.Texts(key)) {
+			n.Warn(key, msg)
+		}
+	}
 	if v.Text(keyInject) != InjectScript {
 		n.Warn(keyInject, "shows the session to everything that the wrapped driver starts, and to whoever may read its environment")
 	}

@@ -45,12 +45,16 @@ func (Base) MayLend(_ context.Context, _ executor.Job, plan json.RawMessage, aut
 }
 
 // files are the programs of the driver, and every file that their arguments name:
-// of `/usr/bin/python3 /opt/driver.py` the second is the driver.
+// of `/usr/bin/python3 /opt/driver.py` the second is the driver, and
+// `--config=/etc/driver.toml` says what it does. Of the rest see unchecked.
 func (p Plan) files() []string {
 	var out []string
 	for _, argv := range [][]string{p.Config, p.Prepare, p.Run, p.Cleanup} {
 		for i, arg := range argv {
 			if i > 0 {
+				if _, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(arg, "-") {
+					arg = value
+				}
 				if info, err := os.Stat(arg); !filepath.IsAbs(arg) || err != nil || !info.Mode().IsRegular() {
 					continue
 				}

@@ -20,7 +20,7 @@ import (
 type limits struct {
 	connect  time.Duration // TCP, and again TLS
 	attempt  time.Duration // one HTTP exchange, connecting and reading included
-	attempts int           // per AssumeRole call, for throttling, 5xx and network errors; AWS_MAX_ATTEMPTS wins
+	attempts int           // per AssumeRole call, for throttling, 5xx and network errors, whatever AWS_MAX_ATTEMPTS says
 	backoff  time.Duration // longest wait between two attempts
 	lend     time.Duration // all of Lend or As, whatever the caller's deadline
 }

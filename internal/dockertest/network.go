@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -53,7 +54,11 @@ func (d *Daemon) Listen(tb testing.TB, address string) net.Listener {
 // example, until the end of the test.
 func (d *Daemon) AddAddress(tb testing.TB, cidr string) {
 	tb.Helper()
-	d.Enter(tb, "ip", "addr", "add", cidr, "dev", "lo")
+	add := []string{"ip", "addr", "add", cidr, "dev", "lo"}
+	if strings.Contains(cidr, ":") {
+		add = append(add, "nodad") // it can be listened on at once
+	}
+	d.Enter(tb, add...)
 	tb.Cleanup(func() { _ = d.enter("ip", "addr", "del", cidr, "dev", "lo").Run() })
 }
 

@@ -122,11 +122,12 @@ func (e *Engine) helperOptions(image string) client.ContainerCreateOptions {
 }
 
 // serviceOptions describe the container of service i. The agent is in it only
-// because its volume says whose builds these are.
+// because its volume says whose builds these are, and not where the job has it:
+// that a service must not learn, which could lead another mount there.
 func (e *Engine) serviceOptions(i int, image string) client.ContainerCreateOptions {
 	c := e.plan.Services[i]
 	host := e.host(i + 1)
-	host.Mounts = append([]mount.Mount{e.agentMount(e.agentDir())}, host.Mounts...)
+	host.Mounts = append([]mount.Mount{e.agentMount(agent.Dir)}, host.Mounts...)
 	host.Privileged = e.plan.Privileged
 	var env []string
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {

@@ -70,6 +70,9 @@ func TestNumbersAreFreeOnlyWhenTheLastContainerIsGone(t *testing.T) {
 	e, _ := preparedPlan(t, ofProject(t, d, func(p *docker.Plan) {
 		p.Services = []docker.Container{{Name: fullImage, Pull: []string{"never"}, Entrypoint: []string{"sleep", "1000"}, Aliases: []string{"s"}}}
 	}).plan)
+	if seen := get(t, d, "/containers/"+e.plan.ContainerName(docker.RoleService, 0)+"/json"); strings.Contains(seen, e.agentDir()) {
+		t.Error("the service can know where the job has the agent")
+	}
 	if out, err := d.Docker(t, "rm", "-f", e.jobContainer(), e.holder(0)); err != nil {
 		t.Fatal(out)
 	}

@@ -25,8 +25,8 @@ const recordsDir = "scripts"
 // no content makes a sweep remove what EnvRole did not make.
 type copyRecord struct {
 	Version int    `json:"version"`
-	TempDir string `json:"tmpdir"` // the job's, without symbolic links
-	File    string `json:"file"`   // the copy's name
+	TempDir []byte `json:"tmpdir"` // the job's, without symbolic links; JSON would change a path that is no text
+	File    []byte `json:"file"`   // the copy's name
 	Boot    string `json:"boot"`
 	Mounts  string `json:"mounts"` // the stage's mount namespace
 }
@@ -56,7 +56,7 @@ func (p Plan) recorded(tmp, file string) (suffix string, forget func(), err erro
 	if err != nil {
 		return "", nil, err
 	}
-	text, err := json.Marshal(copyRecord{Version: recordVersion, TempDir: real, File: file, Boot: bootID(), Mounts: mounts()})
+	text, err := json.Marshal(copyRecord{Version: recordVersion, TempDir: []byte(real), File: []byte(file), Boot: bootID(), Mounts: mounts()})
 	if err != nil {
 		return "", nil, err
 	}

@@ -22,16 +22,16 @@ var (
 // does this, in a place that a job may have written: no link is followed, nothing
 // is removed with what is below it, and a path leads where it led or nowhere.
 func (r copyRecord) remove(name string, owner uint32, log io.Writer) error {
-	tmp, err := openWithoutLinks(r.TempDir)
+	tmp, err := openWithoutLinks(string(r.TempDir))
 	if err == nil {
 		defer tmp.Close()
-		err = removeCopy(tmp, name, r.File, owner, log)
+		err = removeCopy(tmp, name, string(r.File), owner, log)
 	}
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	case r.Boot == bootID() && r.Mounts != mounts():
-		return errElsewhere
+		return fmt.Errorf("%s: %w", r.TempDir, errElsewhere)
 	}
 	return nil // the runner has removed it, or it was never made
 }

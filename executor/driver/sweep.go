@@ -124,11 +124,14 @@ func readRecord(f *os.File) (copyRecord, uint32, error) {
 		return copyRecord{}, 0, errBroken
 	case r.Version != recordVersion:
 		return copyRecord{}, 0, fmt.Errorf("%w of version %d", errBroken, r.Version)
-	case !filepath.IsAbs(r.TempDir), r.File != filepath.Base(r.File), r.File == ".", r.File == "..", r.File == "/":
+	case !filepath.IsAbs(string(r.TempDir)) || !fileName(string(r.File)):
 		return copyRecord{}, 0, errBroken
 	}
 	return r, st.Uid, nil
 }
+
+// fileName says whether s names a file within a directory.
+func fileName(s string) bool { return s == filepath.Base(s) && s != "." && s != ".." && s != "/" }
 
 // openAt opens a file of a directory, and follows no link.
 func openAt(d *os.File, name string, how int) (*os.File, error) {

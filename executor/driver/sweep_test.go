@@ -3,6 +3,7 @@ package driver
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"envrole/executor"
+	"envrole/roles/fault"
 )
 
 const dead = "aaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -26,9 +28,15 @@ type leftover struct {
 }
 
 // newLeftover runs a stage that is killed from within.
-func newLeftover(t *testing.T) *leftover {
+func newLeftover(t *testing.T) *leftover { return newLeftoverIn(t, t.TempDir()) }
+
+func newLeftoverIn(t *testing.T, tmp string) *leftover {
 	t.Helper()
 	j := newJob(t)
+	if err := os.MkdirAll(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	j.dir = tmp
 	l := &leftover{job: j, state: t.TempDir()}
 	j.plan.State, j.plan.Lease, j.plan.Mark = l.state, dead, mark(dead)
 	j.plan.Run = []string{j.program("#!/bin/sh\nkill -9 $PPID\n")}
@@ -126,15 +134,15 @@ func TestNoRecordMakesASweepRemoveAnythingElse(t *testing.T) {
 			must(os.Rename(l.dir, filepath.Join(precious, filepath.Base(l.dir))), os.RemoveAll(l.job.dir), os.Symlink(precious, l.job.dir))
 		},
 		"a file name with a path": func(l *leftover, precious string) {
-			l.rec.File = "../../" + filepath.Base(precious) + "/script"
+			l.rec.File = []byte("../../" + filepath.Base(precious) + "/script")
 			l.write()
 		},
-		"the parent as file": func(l *leftover, _ string) { l.rec.File = ".."; l.write() },
+		"the parent as file": func(l *leftover, _ string) { l.rec.File = []byte(".."); l.write() },
 		"dots in TMPDIR": func(l *leftover, precious string) {
-			l.rec.TempDir = l.job.dir + "/../" + filepath.Base(precious)
+			l.rec.TempDir = []byte(l.job.dir + "/../" + filepath.Base(precious))
 			l.write()
 		},
-		"relative": func(l *leftover, _ string) { l.rec.TempDir = "."; l.write() },
+		"relative": func(l *leftover, _ string) { l.rec.TempDir = []byte("."); l.write() },
 		"a directory in the script's place": func(l *leftover, _ string) {
 			path := filepath.Join(l.dir, "script")
 			must(os.Remove(path), os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "script"), nil, 0o600))
@@ -247,7 +255,7 @@ func TestASweepOfWhatWasNeverFinished(t *testing.T) {
 // A service with a /tmp of its own must not forget what it cannot see.
 func TestASweepThatSeesOtherDirectoriesForgetsNothing(t *testing.T) {
 	l := newLeftover(t)
-	l.rec.TempDir, l.rec.Mounts = "/nonexistent/tmp", "mnt:[1]"
+	l.rec.TempDir, l.rec.Mounts = []byte("/nonexistent/tmp"), "mnt:[1]"
 	l.write()
 	if _, err := l.sweep(false); err == nil || !strings.Contains(err.Error(), "PrivateTmp") || !exists(l.record()) {
 		t.Errorf("%v", err)
@@ -317,4 +325,33 @@ func TestTwoStagesAtOnceHaveACopyEach(t *testing.T) {
 		t.Errorf("records: %v", records)
 	}
 	j.noCopies()
+}
+
+// A path is bytes, not text.
+func TestACopyBelowAnOddPathIsFound(t *testing.T) {
+	l := newLeftoverIn(t, filepath.Join(t.TempDir(), "a b\n\xff'\u00fc"))
+	if log, err := l.sweep(false); err != nil || exists(l.dir) || log == "" {
+		t.Errorf("%v %s, still there: %v", err, log, exists(l.dir))
+	}
+}
+
+func TestAFullStateDirectoryMakesNoCopy(t *testing.T) {
+	j := newJob(t)
+	j.plan.State, j.plan.Lease = full(t), dead
+	filler, err := os.Create(filepath.Join(j.plan.State, "filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = filler.Write(make([]byte, 4096))
+	}
+	_ = filler.Close()
+	err = j.inProcess(j.script("script", "true\n"), session(), io.Discard)
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(fault.HelpOf(err), "state directory") {
+		t.Errorf("%v\n%s", err, fault.HelpOf(err))
+	}
+	j.noCopies()
+	if records, _ := filepath.Glob(filepath.Join(j.plan.State, recordsDir, "*")); len(records) > 0 {
+		t.Errorf("records: %v", records)
+	}
 }

@@ -19,6 +19,10 @@ func TestMain(m *testing.M) {
 	if code, mine := Main(os.Args); mine {
 		os.Exit(code)
 	}
+	if file := os.Getenv(headlessVariable); file != "" {
+		headless(file)
+		return
+	}
 	os.Exit(m.Run())
 }
 

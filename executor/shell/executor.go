@@ -71,7 +71,7 @@ func (e *Executor) endEarlier(ctx context.Context) error {
 		defer release()
 		return endAllOf(ctx, e.plan.UID)
 	}
-	return e.plan.endStrays(e.plan.orphans)
+	return e.plan.endStrays(nil, e.plan.orphans)
 }
 
 // Cleanup ends what is left of the job's processes and removes its TMPDIR. The
@@ -89,11 +89,8 @@ func (e *Executor) Cleanup(ctx context.Context, _, _ io.Writer) error {
 		group.kill()
 		return p.release(ctx)
 	}
-	if err := p.endStrays(func(table map[int]process, spare map[int]bool) map[int]bool {
+	if err := p.endStrays(group, func(table map[int]process, spare map[int]bool) map[int]bool {
 		roots := p.markedProcesses(table, spare)
-		for _, pid := range group.members() {
-			roots[pid] = true
-		}
 		for pid := range p.orphans(table, spare) {
 			roots[pid] = true
 		}

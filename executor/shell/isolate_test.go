@@ -123,7 +123,7 @@ func TestAnIsolatedScriptEndsAsAnyOther(t *testing.T) {
 func TestNothingOfAnIsolatedScriptIsLeft(t *testing.T) {
 	p := newIsolatedPlan(t)
 	p.Grace = 300 * time.Millisecond
-	for name, escape := range escapes() {
+	for name, escape := range everyEscape(t) {
 		t.Run(name, func(t *testing.T) {
 			// The pid that the script knows is not the host's.
 			out := mustRun(t, p, escape+untilThere+"echo done", "PIDFILE="+p.Home+"/pid")

@@ -51,7 +51,7 @@ func TestTheShellDiesWithItsStage(t *testing.T) {
 func TestCleanupEndsWhatAKilledStageLeft(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p Plan) {
 		p.Grace = 300 * time.Millisecond
-		for name, escape := range escapes() {
+		for name, escape := range everyEscape(t) {
 			if name == "no environment" && New(p).Guarantee() == "subreaper" {
 				continue // that one is beyond reach there, as Guarantee says
 			}
@@ -85,7 +85,7 @@ func TestTheOwnUserAloneTellsWhatAKilledStageLeft(t *testing.T) {
 	p := newUserPlan(t)
 	p.Grace = 300 * time.Millisecond
 	_, escaped := killedStage(t, p, escapes()["no environment"], "SHELL_TEST_NO_CGROUP=1")
-	if err := p.endStrays(p.orphans); err != nil {
+	if err := p.endStrays(nil, p.orphans); err != nil {
 		t.Fatal(err)
 	}
 	mustBeGone(t, escaped)

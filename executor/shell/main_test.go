@@ -56,6 +56,8 @@ func helper(do string) error {
 		return nil
 	case "traced":
 		return traced()
+	case "headless":
+		return headless(os.Getenv("PIDFILE"))
 	case "take":
 		return takeForEver(os.Getenv("SHELL_TEST_STATE"), os.Getenv("SHELL_TEST_LEASE"))
 	case "run":
@@ -206,8 +208,7 @@ func mustEnd(t testing.TB, pid int) {
 	if pid <= 0 {
 		t.Fatalf("pid %d", pid)
 	}
-	p, ok := readProcess(pid)
-	if !ok || p.zombie() {
+	if !lives(pid) {
 		return
 	}
 	fd, err := unix.PidfdOpen(pid, 0)

@@ -16,13 +16,16 @@ import (
 type process struct {
 	pid, ppid int
 	state     byte
+	threads   int
 	group     int // process group
 	session   int
 	start     uint64 // clock ticks since boot: with pid it names one process for ever
 }
 
-// zombie says that the process has ended and waits for its parent only.
-func (p process) zombie() bool { return p.state == 'Z' || p.state == 'X' }
+// zombie says that the process has ended and waits for its parent only. The
+// state is that of its first thread: when that one alone has ended, the others
+// go on.
+func (p process) zombie() bool { return (p.state == 'Z' || p.state == 'X') && p.threads <= 1 }
 
 // processes reads the process table. A process that ends meanwhile is left out.
 func processes() (map[int]process, error) {
@@ -89,18 +92,19 @@ func readProcess(pid int) (process, bool) {
 		return process{}, false
 	}
 	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	const state, ppid, group, session, start = 0, 1, 2, 3, 19 // fields 3 to 6 and 22 of proc_pid_stat(5)
+	const state, ppid, group, session, threads, start = 0, 1, 2, 3, 17, 19 // fields 3 to 6, 20 and 22 of proc_pid_stat(5)
 	if len(f) <= start {
 		return process{}, false
 	}
 	parent, err1 := strconv.Atoi(f[ppid])
 	pgrp, err2 := strconv.Atoi(f[group])
 	sid, err3 := strconv.Atoi(f[session])
-	ticks, err4 := strconv.ParseUint(f[start], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
+	count, err4 := strconv.Atoi(f[threads])
+	ticks, err5 := strconv.ParseUint(f[start], 10, 64)
+	if errors.Join(err1, err2, err3, err4, err5) != nil {
 		return process{}, false
 	}
-	return process{pid: pid, ppid: parent, state: f[state][0], group: pgrp, session: sid, start: ticks}, true
+	return process{pid: pid, ppid: parent, state: f[state][0], threads: count, group: pgrp, session: sid, start: ticks}, true
 }
 
 // childrenOf are the children of a process's first thread, of our own process
@@ -136,9 +140,23 @@ func userOf(pid int) (uid int, ok bool) {
 }
 
 // marked says whether a process was started with the variable kv.
-func marked(pid int, kv string) bool {
-	b, err := readProc(pid, "environ")
+func marked(p process, kv string) bool {
+	b, err := readProc(p.pid, "environ")
+	if p.state == 'Z' { // its first thread has none any more, the others have
+		b, err = environOfThreads(p.pid)
+	}
 	return err == nil && bytes.Contains(append([]byte{0}, b...), append(append([]byte{0}, kv...), 0))
+}
+
+// environOfThreads is the environment of a process whose first thread has ended.
+func environOfThreads(pid int) ([]byte, error) {
+	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	for _, task := range tasks {
+		if b, err := readProc(pid, "task/"+task.Name()+"/environ"); err == nil && len(b) > 0 {
+			return b, nil
+		}
+	}
+	return nil, err
 }
 
 // withDescendants adds to roots everything that descends from one of them.

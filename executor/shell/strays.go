@@ -5,10 +5,10 @@ import "os"
 // finder picks root processes out of the table; spare are never among them.
 type finder func(table map[int]process, spare map[int]bool) map[int]bool
 
-// endStrays ends what find finds, with its descendants. This process and its
-// ancestors are spared.
-func (p Plan) endStrays(find finder) error {
-	t := &tree{reaped: true, marker: p.mark(), orphan: map[int]bool{}, strays: func(table map[int]process) map[int]bool {
+// endStrays ends what find finds and what is in group, with its descendants.
+// This process and its ancestors are spared.
+func (p Plan) endStrays(group *cgroup, find finder) error {
+	t := &tree{reaped: true, marker: p.mark(), group: group, orphan: map[int]bool{}, strays: func(table map[int]process) map[int]bool {
 		return find(table, ancestors(table))
 	}}
 	return t.end(p.grace(), nil)
@@ -30,7 +30,7 @@ func (p Plan) markedProcesses(table map[int]process, spare map[int]bool) map[int
 	for pid, proc := range table {
 		// Most processes of a host are older than the job: reading their
 		// environment would be most of a cleanup's time.
-		if !spare[pid] && !proc.zombie() && proc.start >= p.Since && marked(pid, p.mark()) {
+		if !spare[pid] && !proc.zombie() && proc.start >= p.Since && marked(proc, p.mark()) {
 			found[pid] = true
 		}
 	}

@@ -47,10 +47,12 @@ func (t *tree) end(grace time.Duration, mainDone <-chan struct{}) error {
 	if gone || err != nil {
 		return err
 	}
-	gone, err = t.until(killBound, mainDone, func(p process) {
+	// The cgroup as a whole too, whatever the table shows of its members.
+	t.group.kill()
+	gone, err = t.until(killBound, mainDone, process.kill, func() {
 		t.group.kill()
-		p.kill()
-	}, t.chase)
+		t.chase()
+	})
 	if err == nil && !gone {
 		err = errors.New("processes of the job are left that cannot be killed")
 	}
@@ -193,7 +195,7 @@ func (t *tree) adopted(p process, alone bool) bool {
 		return t.orphan[p.pid] // of another it cannot be told whose it was
 	}
 	if !alone {
-		return marked(p.pid, t.marker)
+		return marked(p, t.marker)
 	}
 	uid, ok := userOf(p.pid)
 	return ok && (uid != os.Geteuid() || !sameProgram(p.pid))

@@ -30,13 +30,21 @@ func escapes() map[string]string {
 	}
 }
 
+// everyEscape is escapes, and one that takes a program of its own.
+func everyEscape(t testing.TB) map[string]string {
+	t.Helper()
+	all := escapes()
+	all["first thread gone"] = "( " + helperVariable + "=headless SHELL_TEST_PLAN={} setsid " + spyProgram(t) + " >/dev/null 2>&1 & )"
+	return all
+}
+
 const untilThere = "\nuntil [ -s $PIDFILE ]; do sleep 0.01; done\n"
 
 func TestNothingOutlivesTheScript(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p Plan) {
 		p.Grace = 300 * time.Millisecond
 		onBothHosts(t, p, func(t *testing.T, e *Executor) {
-			for name, escape := range escapes() {
+			for name, escape := range everyEscape(t) {
 				t.Run(name, func(t *testing.T) {
 					pidfile := filepath.Join(p.Home, "pid")
 					defer os.Remove(pidfile)
@@ -54,7 +62,7 @@ func TestNothingOutlivesTheScript(t *testing.T) {
 func TestTheEndOfTheContextEndsTheTree(t *testing.T) {
 	bothPlans(t, func(t *testing.T, p Plan) {
 		p.Grace = 300 * time.Millisecond
-		for name, escape := range escapes() {
+		for name, escape := range everyEscape(t) {
 			t.Run(name, func(t *testing.T) {
 				pidfile := filepath.Join(p.Home, "pid")
 				defer os.Remove(pidfile)
@@ -184,7 +192,7 @@ func (w *watcher) Write(p []byte) (int, error) {
 // mustBeGone is mustEnd without any patience.
 func mustBeGone(t *testing.T, pid int) {
 	t.Helper()
-	if p, ok := readProcess(pid); ok && !p.zombie() {
+	if lives(pid) {
 		t.Errorf("process %d still lives", pid)
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}

@@ -22,6 +22,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == blockOnly {
 		os.Exit(report(block()))
 	}
+	if file := os.Getenv(headlessVariable); file != "" {
+		headless(file)
+		return
+	}
 	os.Exit(m.Run())
 }
 

@@ -51,12 +51,13 @@ func follow(pid int) *tree {
 func (t *tree) end(grace time.Duration) bool {
 	told := map[process]bool{}
 	return t.until(grace, func(p process) error {
-		if told[p] {
+		one := process{pid: p.pid, start: p.start}
+		if told[one] {
 			return nil
 		}
 		err := p.signal(unix.SIGTERM)
 		_ = p.signal(unix.SIGCONT) // a stopped one could not hear the first
-		told[p] = err == nil
+		told[one] = err == nil
 		return err
 	}) || t.until(KillBound, process.kill)
 }
@@ -126,6 +127,7 @@ func endBelow(args []string) error {
 type process struct {
 	pid, ppid, group, session int
 	state                     byte
+	threads                   int
 	start                     uint64 // with pid it names one process for ever
 }
 
@@ -154,7 +156,8 @@ func descendants(root int) []process {
 			}
 			seen[p.pid] = true
 			queue = append(queue, p.pid)
-			if p.state != 'Z' && p.state != 'X' {
+			// A zombie has ended, unless only its first thread has.
+			if p.threads > 1 || p.state != 'Z' && p.state != 'X' {
 				found = append(found, p)
 			}
 		}
@@ -178,6 +181,9 @@ func readProcess(pid int) (process, bool) {
 		if *into, err = strconv.Atoi(f[1+i]); err != nil {
 			return process{}, false
 		}
+	}
+	if p.threads, err = strconv.Atoi(f[17]); err != nil { // field 20
+		return process{}, false
 	}
 	p.start, err = strconv.ParseUint(f[19], 10, 64) // field 22
 	return p, err == nil

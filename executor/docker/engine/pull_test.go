@@ -193,19 +193,19 @@ func TestTheLongestScopeOfLoginsCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{
-		"registry.example.com/other:1":                                "all",
-		"registry.example.com/acme/shop:1":                            "acme",
-		"registry.example.com/acmeevil/shop":                          "all",
-		"registry.example.com.evil.org/acme":                          "",
-		"registry.example.com:5000/acme":                              "",
-		"alpine":                                                      "hub",
-		"acme/alpine":                                                 "hub",
-		"evil.org/docker.io/alpine":                                   "",
-		"registry.example.com/acme@sha256:" + strings.Repeat("a", 64): "acme",
+	for _, c := range []struct{ name, want string }{
+		{"registry.example.com/other:1", "all"},
+		{"registry.example.com/acme/shop:1", "acme"},
+		{"registry.example.com/acmeevil/shop", "all"},
+		{"registry.example.com.evil.org/acme", ""},
+		{"registry.example.com:5000/acme", ""},
+		{"alpine", "hub"},
+		{"acme/alpine", "hub"},
+		{"evil.org/docker.io/alpine", ""},
+		{"registry.example.com/acme@sha256:" + strings.Repeat("a", 64), "acme"},
 	} {
-		if _, secret := l.logins.of(name); secret != want {
-			t.Errorf("%s: %q, want %q", name, secret, want)
+		if _, secret := l.logins.of(c.name); secret != c.want {
+			t.Errorf("%s: %q, want %q", c.name, secret, c.want)
 		}
 	}
 	if s := fmt.Sprint(l.logins) + fmt.Sprintf("%v %+v %#v %#v", l, l, l, l.logins); strings.Contains(s, "acme") {

@@ -80,7 +80,7 @@ func (o order) start() (pid int, err error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("give up new privileges: %w", err)
 	}
-	_, _ = unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) // where keys are out of reach, they are for the job too
+	joinOwnKeyring()
 	p := Plan{UID: o.UID, GID: o.GID, Groups: o.Groups}
 	pid, err = syscall.ForkExec(o.Argv[0], o.Argv, &syscall.ProcAttr{
 		Dir: o.Dir, Env: o.Env, Files: []uintptr{0, 1, 2, initScript},

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -23,10 +22,14 @@ import (
 // ctx's cause when ctx ended the script, a passing fault when something else
 // killed its shell, and an internal one when the script could not be run.
 func (e *Executor) Run(ctx context.Context, script executor.Script, env []string, out io.Writer) error {
-	// The kernel kills the shell when the thread that started it ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	// On a thread that lasts as long as the script: the kernel kills the shell
+	// when the thread that started it ends, and that thread gives up rights.
+	done := make(chan error, 1)
+	go onOwnThread(func() { done <- e.run(ctx, script, env, out) })
+	return <-done
+}
 
+func (e *Executor) run(ctx context.Context, script executor.Script, env []string, out io.Writer) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("run %s: %w", script.SubStage, context.Cause(ctx))
 	}
@@ -43,6 +46,9 @@ func (e *Executor) Run(ctx context.Context, script executor.Script, env []string
 	}
 	if err := e.ensureTmp(); err != nil {
 		return err
+	}
+	if err := e.plan.giveUp(); err != nil {
+		return fmt.Errorf("run %s: %w", script.SubStage, err)
 	}
 	defer outliveLog()()
 	pipe, err := newOutput()

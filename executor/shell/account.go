@@ -28,7 +28,7 @@ func resolveUser(name string, euid int) (account, error) {
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		return account{}, userFault(name, err, "Create the user (useradd --create-home "+strconv.Quote(name)+") or correct executor.shell.user.")
+		return account{}, userFault(name, err, "Create it or correct the name in [executor.shell]. For users: useradd --system --no-create-home --home-dir /nonexistent "+name+"; for user: useradd --system --create-home "+name)
 	}
 	acc, err := toAccount(u)
 	switch {

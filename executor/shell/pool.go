@@ -16,9 +16,14 @@ import (
 	"envrole/roles/fault"
 )
 
-// resolveUsers finds the accounts of executor.shell.users. No two of them may
-// be the same user to the kernel, and none the runner's own.
+// resolveUsers finds the accounts of executor.shell.users.
 func resolveUsers(names []string, euid int) ([]account, error) {
+	return resolvePool(names, euid, subIDFiles())
+}
+
+// resolvePool finds accounts. No two of them may be the same user to the
+// kernel, none the runner's own, and in none may a job leave anything.
+func resolvePool(names []string, euid int, subIDs []string) ([]account, error) {
 	if euid != 0 {
 		return nil, userFault(strings.Join(names, ", "), fmt.Errorf("the runner has uid %d and cannot become another", euid),
 			"Run gitlab-runner as root to give each job a user of its own, or remove executor.shell.users.")
@@ -36,6 +41,9 @@ func resolveUsers(names []string, euid int) ([]account, error) {
 		}
 		of[who.uid] = name
 		who.name = name // the record's name; an account may have several
+		if err := who.checkPoolAccount(subIDs); err != nil {
+			return nil, err
+		}
 		pool = append(pool, who)
 	}
 	return pool, nil
@@ -88,12 +96,27 @@ func (b book) try(ctx context.Context, job executor.Job, who account, dir string
 	if holder != "" {
 		return holder, nil
 	}
+	if dead == nil {
+		if holder, err = who.strangers(); holder != "" || err != nil {
+			return holder, err
+		}
+	}
 	if dead != nil {
 		if err := b.clean(ctx, *dead); err != nil {
 			return "cannot be cleaned: " + err.Error(), nil // the next user may do
 		}
 	}
 	return "", b.write(newTenancy(job, who, dir))
+}
+
+// strangers says which processes a user has that no job has: most likely one
+// whose record is in another state directory.
+func (who account) strangers() (holder string, err error) {
+	found, err := processesOf(who.uid)
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("has processes of no job that is written down here (%d, pid %d among them): another state directory names it, or something else runs as it", len(found), found[0].pid), nil
 }
 
 // taken says what keeps a user, if anything does, and gives the tenancy of the

@@ -60,6 +60,20 @@ func TestCheckSaysAllThatIsWrong(t *testing.T) {
 	}
 }
 
+// What the base finds on this host counts as what stands in the file does.
+func TestCheckLooksAtTheAccountsOfJobs(t *testing.T) {
+	file, _ := write(t, strings.Replace(good, `user = "ci-job"`, `users = ["no-such-user-here"]`, 1))
+	out, _, code := call(t, "check", "--config", file)
+	if code != exitOK || !strings.Contains(out, "warning: "+file+": executor.shell.users: on this host: use job user \"no-such-user-here\"") {
+		t.Errorf("%d\n%s", code, out)
+	}
+	f := &found{file: file, table: "executor.shell."}
+	f.Problem("users", "it is not good")
+	if len(f.problems) != 1 || f.problems[0].String() != file+": executor.shell.users: it is not good" {
+		t.Errorf("%v", f.problems)
+	}
+}
+
 func TestCheckIsContentWithAGoodFile(t *testing.T) {
 	file, _ := write(t, good)
 	out, _, code := call(t, "check", "--config", file)

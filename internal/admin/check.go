@@ -47,7 +47,11 @@ func check(con console, strict bool) (int, error) {
 	if err != nil && !errors.As(err, &problems) {
 		return exitFailure, err
 	}
-	res := checkResult{File: con.config, Usable: err == nil, Problems: views(problems)}
+	if conf != nil {
+		onHost := examine(conf)
+		problems, conf.Warnings = append(problems, onHost.problems...), append(conf.Warnings, onHost.warnings...)
+	}
+	res := checkResult{File: con.config, Usable: err == nil && len(problems) == 0, Problems: views(problems)}
 	if conf != nil {
 		res.Rules, res.Warnings, res.Notes = len(conf.Rules), views(conf.Warnings), conf.Notes()
 	}
@@ -70,17 +74,11 @@ func check(con console, strict bool) (int, error) {
 		for _, n := range res.Notes {
 			fmt.Fprintf(con.out, "note: %s\n", n)
 		}
+	}
+	if res.Usable {
 		fmt.Fprintf(con.out, "%s: usable; rules: %d, warnings: %d\n", con.config, res.Rules, len(res.Warnings))
 	} else {
 		fmt.Fprintf(con.out, "%s: not usable; problems: %d\n", con.config, len(problems))
 	}
 	return code, nil
-}
-
-func views(problems []settings.Problem) []problemView {
-	out := make([]problemView, 0, len(problems))
-	for _, p := range problems {
-		out = append(out, problemView{Line: p.Line, Key: p.Key, Message: p.Msg})
-	}
-	return out
 }

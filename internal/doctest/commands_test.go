@@ -79,7 +79,7 @@ func newHost(t *testing.T, bin string) host {
 	text := "[state]\ndir = \"" + h.state + "\"\n\n"
 	for _, b := range blocksOf(t, installPage, "toml") {
 		if strings.Contains(b.text, "[gitlab]") {
-			text += b.text
+			text += strings.ReplaceAll(b.text, `"ci-job"`, `"daemon"`) // check looks for the account
 		}
 	}
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {

@@ -56,6 +56,8 @@ func helper(do string) error {
 		return nil
 	case "traced":
 		return traced()
+	case "fill":
+		return fill(os.Getenv("SHELL_TEST_DIR"))
 	case "headless":
 		return headless(os.Getenv("PIDFILE"))
 	case "take":

@@ -2,21 +2,18 @@ package shell
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
 // removeTree removes name in the open directory dir, and all below it. It
-// follows no symbolic link, enters no other file system, and holds two
-// directories open however deep the tree is: what lies deeper is first moved to
-// the top. A name that is not there is no error.
+// follows no symbolic link, enters no other mount, and holds two directories
+// open however deep the tree is. A name that is not there is no error.
 func removeTree(ctx context.Context, dir int, name string) error {
 	for range maxSweeps {
 		done, err := unlink(dir, name)
@@ -48,111 +45,152 @@ func unlink(dir int, name string) (done bool, err error) {
 	return false, &os.PathError{Op: "remove", Path: name, Err: err}
 }
 
-// emptyTree removes what is in the directory name of dir.
+// emptyTree removes what is in the directory name of dir. It goes down to what is
+// full and comes up by "..", and moves nothing: a file system may forbid that
+// between directories that a job has arranged (project ids, encryption,
+// subvolumes).
 func emptyTree(ctx context.Context, dir int, name string) error {
-	top, err := openBelow(dir, name, nil)
-	if err != nil {
+	w := walk{}
+	defer func() { w.here.Close() }()
+	if err := w.enter(dir, name); err != nil {
 		return err
 	}
-	defer top.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(top.Fd()), &st); err != nil {
-		return err
-	}
-	m := mover{top: top, device: st.Dev, prefix: ".envrole-" + rand.Text() + "-"}
-	return m.run(ctx)
-}
-
-// mover empties a directory level by level.
-type mover struct {
-	top    *os.File
-	device uint64
-	prefix string
-	moved  int
-	queue  []string // directories in top, not empty
-}
-
-func (m *mover) run(ctx context.Context) error {
-	if err := m.level(ctx, m.top, func(name string) error { m.queue = append(m.queue, name); return nil }); err != nil {
-		return err
-	}
-	for len(m.queue) > 0 {
-		name := m.queue[len(m.queue)-1]
-		m.queue = m.queue[:len(m.queue)-1]
-		if err := m.lift(ctx, name); err != nil {
+	for {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		full, err := w.clear(ctx)
+		switch {
+		case err != nil:
+		case full != "":
+			if err = w.enter(int(w.here.Fd()), full); errors.Is(err, fs.ErrNotExist) {
+				err = nil // gone meanwhile
+			}
+		case len(w.above) == 1:
+			return nil
+		default:
+			err = w.leave()
+		}
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// walk is a place in a tree that is being emptied.
+type walk struct {
+	here  *os.File
+	above []place // the way here, here itself last
+}
+
+// place is a directory on the way.
+type place struct {
+	name       string
+	dev, inode uint64
+	rounds     int // how often it was read to the end and was not empty, or had something full again
+}
+
+// enter goes into the directory name of dir, and takes from others the right to
+// add to it.
+func (w *walk) enter(dir int, name string) error {
+	d, err := openSame(dir, name)
+	if err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(d.Fd()), &st); err != nil {
+		d.Close()
+		return &os.PathError{Op: "look at", Path: name, Err: err}
+	}
+	makeWritable(d, st)
+	_ = d.Chmod(0o700) // where that fails, the bounds hold
+	w.here.Close()
+	w.here = d
+	w.above = append(w.above, place{name: name, dev: st.Dev, inode: st.Ino})
 	return nil
 }
 
-// lift empties a directory in top and removes it; directories in it go to top.
-func (m *mover) lift(ctx context.Context, name string) error {
-	d, err := openBelow(int(m.top.Fd()), name, &m.device)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+// leave goes up to the directory that this one was found in, and removes it.
+func (w *walk) leave() error {
+	d, err := openBelow(int(w.here.Fd()), "..", nil)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	err = m.level(ctx, d, func(child string) error {
-		m.moved++
-		to := m.prefix + strconv.Itoa(m.moved)
-		if err := unix.Renameat(int(d.Fd()), child, int(m.top.Fd()), to); err != nil {
-			return &os.PathError{Op: "move", Path: child, Err: err}
-		}
-		m.queue = append(m.queue, to)
-		return nil
-	})
-	if err != nil {
-		return err
+	w.here.Close()
+	w.here = d
+	left := w.above[len(w.above)-1]
+	w.above = w.above[:len(w.above)-1]
+	up := &w.above[len(w.above)-1]
+	var st unix.Stat_t
+	if err := unix.Fstat(int(d.Fd()), &st); err != nil {
+		return &os.PathError{Op: "look at", Path: "..", Err: err}
 	}
-	_, err = unlink(int(m.top.Fd()), name) // filled again: the next sweep finds it
+	if st.Dev != up.dev || st.Ino != up.inode {
+		return fmt.Errorf("%s: it was moved while it was being emptied", left.name)
+	}
+	done, err := unlink(int(d.Fd()), left.name)
+	if err == nil && !done {
+		up.rounds++ // filled again
+	}
 	return err
 }
 
-// level removes all entries of d but directories that are not empty: full gets
-// those, each once.
-func (m *mover) level(ctx context.Context, d *os.File, full func(name string) error) error {
-	kept := map[string]bool{}
-	for {
-		removed := false
-		if _, err := d.Seek(0, io.SeekStart); err != nil {
-			return err
+// clear removes all entries up to a directory that is full, and names that one.
+func (w *walk) clear(ctx context.Context) (full string, err error) {
+	at := &w.above[len(w.above)-1]
+	for ; at.rounds < maxSweeps; at.rounds++ {
+		if _, err := w.here.Seek(0, io.SeekStart); err != nil {
+			return "", err
 		}
+		removed := false // a directory that is read while it shrinks may skip names
 		for {
-			names, err := d.Readdirnames(1024)
+			names, err := w.here.Readdirnames(128) // not many: it starts anew after each full one
 			if len(names) == 0 && err != nil && !errors.Is(err, io.EOF) {
-				return err
+				return "", err
 			}
 			if len(names) == 0 {
 				break
 			}
 			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
+				return "", context.Cause(ctx)
 			}
 			for _, name := range names {
-				if kept[name] {
-					continue
-				}
-				done, err := unlink(int(d.Fd()), name)
-				if err != nil {
-					return err
-				}
-				removed = true
-				if !done {
-					kept[name] = true
-					if err := full(name); err != nil {
-						return err
-					}
+				done, err := unlink(int(w.here.Fd()), name)
+				if err != nil || !done {
+					return name, err
 				}
 			}
+			removed = true
 		}
 		if !removed {
-			return nil // a directory that is read while it shrinks may skip names
+			return "", nil
 		}
 	}
+	return "", fmt.Errorf("%s: it is being filled again and again", at.name)
+}
+
+// openSame opens the directory name of dir where no other file system, nor
+// another part of this one, is mounted there. A subvolume is no mount.
+func openSame(dir int, name string) (*os.File, error) {
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Openat2(dir, name, &unix.OpenHow{
+			Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK,
+			Resolve: unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH,
+		})
+	})
+	switch {
+	case err == nil:
+		return os.NewFile(uintptr(fd), name), nil
+	case errors.Is(err, unix.EXDEV):
+		return nil, fmt.Errorf("%s: another file system is mounted there", name)
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM): // Linux before 5.6, or a filter
+		var st unix.Stat_t
+		if err := unix.Fstat(dir, &st); err != nil {
+			return nil, &os.PathError{Op: "look at", Path: name, Err: err}
+		}
+		return openBelow(dir, name, &st.Dev)
+	}
+	return nil, &os.PathError{Op: "open", Path: name, Err: err}
 }
 
 // openBelow opens the directory name of dir, not through a link, and, where a

@@ -1,11 +1,14 @@
 package shell
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -108,5 +111,66 @@ func TestLinksAreRemovedAndNotFollowed(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// Another user's process fills a directory that is open to all, as fast as it
+// can, and never stops.
+func TestATreeThatAnotherUserKeepsFillingIsRemoved(t *testing.T) {
+	needRoot(t)
+	dir := newHomes(t)
+	for _, sub := range []string{"top", "top/open", "top/open/below"} {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, sub), 0o755), os.Chmod(filepath.Join(dir, sub), 0o777)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 24 { // more than one that removes can keep up with
+		sub := []string{"top", "top/open", "top/open/below"}[i%3]
+		cmd := asJobUser(t, poolUID+40, "fill", "SHELL_TEST_DIR="+filepath.Join(dir, sub))
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		if _, err := out.Read(make([]byte, 6)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	d, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := removeTree(ctx, int(d.Fd()), "top"); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// fill makes files in a directory until it is killed. It holds the directory
+// open: with the path alone it would be out once that is closed.
+func fill(dir string) error {
+	d, err := unix.Open(dir, unix.O_DIRECTORY|unix.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		fd, err := unix.Openat(d, fmt.Sprint(i), unix.O_CREAT|unix.O_WRONLY, 0o600)
+		switch {
+		case err == nil:
+			_ = unix.Close(fd)
+		case i > 100: // shut out
+			return nil
+		}
+		if i == 100 {
+			fmt.Println("ready")
+		}
 	}
 }

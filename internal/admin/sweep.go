@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"envrole/internal/audit"
+	"envrole/internal/bases/full"
 	"envrole/internal/revoker"
 	"envrole/internal/stage"
 	"envrole/internal/stage/report"
@@ -30,7 +31,7 @@ func sweepCommand() command {
 				var left error
 				_, code, err := con.withLedger(func(conf *settings.Settings, ledger *lease.Ledger) (revoke.Report, error) {
 					rep, err := revoker.New(conf, ledger, revoker.Configured(conf)).Sweep(ctx, revoke.SweepOptions{All: true})
-					left = sweepBase(ctx, conf, ledger, con.err)
+					left = sweepBases(ctx, full.Set(), conf, ledger, con.err)
 					return rep, errors.Join(err, removeSockets(ledger, rep))
 				})
 				if left != nil {

@@ -2,28 +2,46 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
 	"envrole/executor"
-	"envrole/internal/bases/full"
+	"envrole/internal/bases"
 	"envrole/internal/stage"
+	"envrole/roles/fault"
 	"envrole/roles/lease"
 	"envrole/roles/settings"
 )
 
-// sweepBase has the configured base, if it keeps something for jobs, remove what
-// belongs to dead ones.
-func sweepBase(ctx context.Context, conf *settings.Settings, ledger *lease.Ledger, log io.Writer) error {
-	base, err := full.Set().Named(conf.Executor.Base)
+// sweepBases has every base that keeps something for jobs remove what belongs to
+// dead ones, the configured one first: what is configured today is not what the
+// dead job had.
+func sweepBases(ctx context.Context, set bases.Set, conf *settings.Settings, ledger *lease.Ledger, log io.Writer) error {
+	configured, err := set.Named(conf.Executor.Base)
 	if err != nil {
 		return err
 	}
+	errs := []error{sweepBase(ctx, configured, conf, ledger, log)}
+	for _, base := range set {
+		if base.Table().Name == conf.Executor.Base {
+			continue
+		}
+		// One that cannot even look, as where no Engine runs, has nothing to
+		// remove there.
+		if err := sweepBase(ctx, base, conf, ledger, log); fault.ClassOf(err) == fault.Internal && !errors.Is(err, executor.ErrElsewhere) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func sweepBase(ctx context.Context, base executor.Base, conf *settings.Settings, ledger *lease.Ledger, log io.Writer) error {
 	s, ok := base.(executor.Sweeper)
 	if !ok {
 		return nil
 	}
-	job := executor.Job{StateDir: conf.State.Dir, Values: conf.Executor.Table(), PassEnv: conf.Executor.PassEnv}
+	job := executor.Job{StateDir: conf.State.Dir, Values: conf.Executor.Tables[base.Table().Name], PassEnv: conf.Executor.PassEnv}
 	return s.Sweep(ctx, job, stage.Alive(ledger), sayer{log})
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,14 +91,23 @@ func TestAnIsolatedJobSeesItselfAlone(t *testing.T) {
 	}
 	defer os.Remove(other)
 	out := mustRun(t, p, `id -u; echo "$HOME $TMPDIR $PWD"; touch $HOME/a $TMPDIR/b /var/tmp/c /dev/shm/d
-ls /tmp /var/tmp /dev/shm; ls `+filepath.Dir(p.JobDir)+` | wc -l
-ls /proc | grep -c '^[0-9]'; cat /proc/1/comm >/dev/null && echo init is $(tr '\0' ' ' < /proc/1/cmdline)
+ls /tmp /var/tmp /dev/shm; echo "homes $(ls `+filepath.Dir(p.JobDir)+` 2>/dev/null | wc -l)"
+echo "numbers $(ls /proc | grep -c '^[0-9]')"; cat /proc/1/comm >/dev/null && echo init is $(tr '\0' ' ' < /proc/1/cmdline)
 grep NoNewPrivs /proc/self/status; echo "config: $(cat `+file+`)"; test -e `+other+` || echo other hidden; test -e `+secret+` || echo tmp hidden
-ps -eo pid=,uid=; echo back $(( $(ps -e -o pid= | wc -l) ))`)
+echo "processes $(ps -e -o pid= | wc -l)"; sleep 1000 & echo "others $(ps -eo uid= | grep -vc '^ *'$(id -u)'$')"; kill $!`)
 	t.Log(out)
 	for _, want := range []string{"61234\n" + p.Home + " /tmp /tmp\n", "init is envrole --isolate", "NoNewPrivs:\t1", "config: \n", "other hidden", "tmp hidden"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q", want)
+		}
+	}
+	// homes_dir cannot be listed. In pipes there are the init, the shell, its
+	// copy and two programs; of them only the init is not the job's.
+	for what, bounds := range map[string][2]int{"homes": {0, 0}, "numbers": {3, 5}, "processes": {3, 5}, "others": {1, 1}} {
+		_, rest, _ := strings.Cut(out, "\n"+what+" ")
+		line, _, _ := strings.Cut(rest, "\n")
+		if n, err := strconv.Atoi(line); err != nil || n < bounds[0] || n > bounds[1] {
+			t.Errorf("%s: %q, want %v", what, line, bounds)
 		}
 	}
 	// What lies in /tmp lives as long as the job.

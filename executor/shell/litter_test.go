@@ -51,9 +51,6 @@ func litter(dir string) error {
 	if _, _, errno := unix.Syscall6(unix.SYS_MQ_OPEN, uintptr(unsafe.Pointer(name)), unix.O_CREAT|unix.O_RDWR, 0o600, 0, 0, 0); errno != 0 && errno != unix.ENOSYS {
 		return fmt.Errorf("mq_open: %w", errno)
 	}
-	if _, err := unix.AddKey("user", "envrole-test", []byte("of the earlier job"), -4); err != nil {
-		fmt.Println("no keys here:", err)
-	}
 	files := []string{"/tmp/%s-file", "/var/tmp/%s-file", "/dev/shm/%s-file", "/tmp/%s-dir/a/b/c"}
 	if _, err := os.Stat("/run/lock"); err == nil {
 		files = append(files, "/run/lock/%s-file")
@@ -67,6 +64,12 @@ func litter(dir string) error {
 	top := fmt.Sprintf("/tmp/%s-dir", dir)
 	return errors.Join(os.Symlink("/etc", top+"/link"), os.Symlink("/etc/passwd", "/tmp/"+dir+"-link"),
 		unix.Mkfifo(top+"/fifo", 0o600), os.Chmod(top+"/a/b", 0), os.Chmod(top+"/a", 0), os.Chmod(top, 0))
+}
+
+// addKey adds a key to the user's own keyring.
+func addKey() error {
+	_, err := unix.AddKey("user", "envrole-test", []byte("of the earlier job"), -4)
+	return err
 }
 
 // readKey says what a keyring holds: the user's own, or SHELL_TEST_RING.
@@ -185,27 +188,49 @@ func TestAJobLeavesNothingBehind(t *testing.T) {
 			t.Errorf("%s is gone", path)
 		}
 	}
-	key, err := asJobUser(t, p.UID, "key").Output()
-	if err != nil || strings.Contains(string(key), "<nil>") {
-		t.Errorf("the key of the earlier job is left: %s (%v)", key, err)
+}
+
+func TestAJobsKeysAreGone(t *testing.T) {
+	pool, job := newPool(t, 1)
+	p := startJob(t, job, pool)
+	key := func() string {
+		t.Helper()
+		out, err := asJobUser(t, p.UID, "key").Output()
+		if err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+		return string(out)
+	}
+	if out, err := asJobUser(t, p.UID, "addkey").Output(); err != nil {
+		missing(t, fmt.Sprintf("keys: %v %s", err, out))
+	}
+	if out := key(); !strings.Contains(out, "<nil>") {
+		t.Fatalf("the key is not there: %s", out)
+	}
+	if err := New(p).Cleanup(t.Context(), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if out := key(); !strings.Contains(out, "key: -1") {
+		t.Errorf("the key of the earlier job is left: %s", out)
 	}
 }
 
 func TestNoProcessOutlivesCleanup(t *testing.T) {
 	bomb := `ulimit -u 200; trap '' TERM HUP INT; f() { f & f & wait; }; f`
 	for name, text := range map[string]string{
-		"double fork":    "( ( setsid env -i sleep 1000 & ) & )",
-		"stopped":        "( setsid env -i bash -c 'kill -STOP $$; sleep 1000' & )",
-		"deaf":           "( trap '' TERM HUP INT; setsid env -i sleep 1000 & )",
-		"fork bomb":      "( setsid env -i PATH=$PATH bash -c '" + strings.ReplaceAll(bomb, "'", `'\''`) + "' >/dev/null 2>&1 & )",
-		"forks and ends": `( setsid env -i PATH=$PATH bash -c 'ulimit -u 200; g() { (g &) ; exit; }; g & g' >/dev/null 2>&1 & )`,
-		"in a namespace": "( unshare --user --pid --fork --map-root-user sleep 1000 >/dev/null 2>&1 & ) ; true",
+		"double fork":       "( ( setsid env -i sleep 1000 & ) & )",
+		"stopped":           "( setsid env -i bash -c 'kill -STOP $$; sleep 1000' & )",
+		"deaf":              "( trap '' TERM HUP INT; setsid env -i sleep 1000 & )",
+		"fork bomb":         "( setsid env -i PATH=$PATH bash -c '" + strings.ReplaceAll(bomb, "'", `'\''`) + "' >/dev/null 2>&1 & )",
+		"forks and ends":    `( setsid env -i PATH=$PATH bash -c 'ulimit -u 200; g() { (g &) ; exit; }; g & g' >/dev/null 2>&1 & )`,
+		"in a namespace":    "( setsid unshare --user --pid --fork --map-root-user sleep 1000 >/dev/null 2>&1 & )",
+		"first thread gone": "export PIDFILE=$HOME/pid; " + everyEscape(t)["first thread gone"],
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool, job := newPool(t, 1)
 			p := startJob(t, job, pool)
 			// The run stage is killed, so that cleanup has all the work.
-			cmd := helperCommand(t, "run", p, "SHELL_TEST_NO_CGROUP=1", "SHELL_TEST_SCRIPT="+script(t, text+"\nsleep 0.2; echo ready; sleep 1000").Path)
+			cmd := helperCommand(t, "run", p, "SHELL_TEST_NO_CGROUP=1", "SHELL_TEST_SCRIPT="+script(t, text+"\necho $$; exec sleep 1000").Path)
 			stdout, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -213,9 +238,11 @@ func TestNoProcessOutlivesCleanup(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := stdout.Read(make([]byte, 6)); err != nil {
+			var shell int
+			if _, err := fmt.Fscan(stdout, &shell); err != nil {
 				t.Fatal(err)
 			}
+			mustEscape(t, p.UID, shell)
 			if err := cmd.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
@@ -234,6 +261,24 @@ func TestNoProcessOutlivesCleanup(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mustEscape waits until the user has a process outside of the shell's session.
+func mustEscape(t *testing.T, uid, shell int) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		found, err := processesOf(uid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range found {
+			if p.session != shell {
+				return
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("nothing has left the script's session: there is nothing to end")
 }
 
 func TestATracedProcessIsEnded(t *testing.T) {

@@ -51,6 +51,8 @@ func helper(do string) error {
 		return spy(os.Getenv("SHELL_TEST_TARGETS"), os.Getenv("SHELL_TEST_PATHS"))
 	case "litter":
 		return litter(os.Getenv("SHELL_TEST_DIR"))
+	case "addkey":
+		return addKey()
 	case "key":
 		readKey()
 		return nil

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"envrole/executor"
 	"envrole/roles/fault"
 )
@@ -198,6 +200,42 @@ func TestAUserInUseIsNotGivenAway(t *testing.T) {
 	if err != nil || tt == nil || tt.Lease != "lease-1" {
 		t.Errorf("%+v, %v", tt, err)
 	}
+}
+
+// The same of a script that Run has started: Run holds the user, to its end.
+func TestTheUserOfARunningScriptIsNotGivenAway(t *testing.T) {
+	pool, job := newPool(t, 1)
+	job.Deadline = time.Now().Add(-time.Second) // the job counts as dead
+	p := startJob(t, job, pool)
+	gate := filepath.Join(p.JobDir, "gate")
+	if err := unix.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(gate, p.UID, p.GID); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan struct{})
+	var once sync.Once
+	out := &watcher{word: "ready", call: func() { once.Do(func() { close(ready) }) }}
+	done := make(chan error, 1)
+	go func() {
+		done <- New(p).Run(t.Context(), script(t, "echo ready; read word < "+gate+"; echo $word"), nil, out)
+	}()
+	select {
+	case <-ready:
+	case err := <-done:
+		t.Fatalf("%v %s", err, out.String())
+	}
+	if _, err := take(t, numbered(job, 1), pool); fault.ClassOf(err) != fault.Passing || !strings.Contains(err.Error(), "used") {
+		t.Errorf("the user of a running script: %v", err)
+	}
+	if err := os.WriteFile(gate, []byte("went on\n"), 0); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil || !strings.Contains(out.String(), "went on") {
+		t.Errorf("%v %s", err, out.String())
+	}
+	mustTake(t, numbered(job, 1), pool, pool[0].name)
 }
 
 func TestCleanupFreesTheUserAndMayComeTwice(t *testing.T) {

@@ -25,9 +25,20 @@ func (p Plan) giveUp() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("give up new privileges: %w", err)
 	}
-	// One byte, not none: only then does the kernel not call a handler either.
-	// It is the whole process's, but the stage has no core to dump.
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}); err != nil {
+	return noCore()
+}
+
+// noCore forbids core dumps to this process, which has none to make, and to what
+// it starts. The limit is one byte, not none: only then does the kernel not call
+// a handler either. One that is none already may be out of our rights to raise.
+func noCore() error {
+	var limit unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_CORE, &limit)
+	if err == nil {
+		most := min(limit.Max, 1)
+		err = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: most, Max: most})
+	}
+	if err != nil {
 		return fmt.Errorf("give up core dumps: %w", err)
 	}
 	return nil

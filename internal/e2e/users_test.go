@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -74,6 +75,25 @@ func (w *world) freeUsers() {
 	}
 }
 
+// gateForUsers is a gate that jobs of other users reach, isolated ones too: it
+// does not lie in /tmp, which they do not see.
+func gateForUsers(w *world, name string) *gate {
+	w.t.Helper()
+	dir, err := os.MkdirTemp("/var/lib", "envrole-e2e-gate-")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	g := &gate{t: w.t, path: filepath.Join(dir, name), came: filepath.Join(dir, name+".came")}
+	if err := errors.Join(syscall.Mkfifo(g.path, 0o600), os.Mkdir(g.came, 0o700)); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(g.path, 0o777), os.Chmod(g.came, 0o777)); err != nil {
+		w.t.Fatal(err)
+	}
+	return g
+}
+
 // Each of three jobs at once has a user, a home and a session of its own.
 func TestJobsThatRunAtOnceHaveUsersOfTheirOwn(t *testing.T) {
 	for _, more := range []string{"", `isolation = "namespaces"`} {
@@ -81,23 +101,13 @@ func TestJobsThatRunAtOnceHaveUsersOfTheirOwn(t *testing.T) {
 			const n = 3
 			names := jobUsers(t, n)
 			w := usersWorld(t, names, more)
-			g := newGate(w, "all")
-			if more == "" { // a gate lies in the host's /tmp
-				for _, path := range []string{g.path, g.came} {
-					if err := os.Chmod(path, 0o777); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
+			g := gateForUsers(w, "all")
 			logs := make([]fakerunner.Result, n)
 			var wg sync.WaitGroup
 			for i := range n {
 				payload := w.payloadAs("honest_production", int64(7000+i))
-				script := `echo "as $(id -un) key $AWS_ACCESS_KEY_ID home $HOME tmp $TMPDIR in $PWD"; ls -A $HOME $TMPDIR | grep mine || true; echo x > $HOME/mine; echo x > $TMPDIR/mine; 
+				script := g.wait(i) + "\n" + `echo "as $(id -un) key $AWS_ACCESS_KEY_ID home $HOME tmp $TMPDIR in $PWD"; ls -A $HOME $TMPDIR | grep mine || true; echo x > $HOME/mine; echo x > $TMPDIR/mine; 
 for d in ` + filepath.Dir(w.state) + `/state; do if ls $d >/dev/null 2>&1; then echo BROKE OUT; fi; done; setsid sleep 307 >/dev/null 2>&1 & true`
-				if more == "" {
-					script = g.wait(i) + "\n" + script
-				}
 				wg.Go(func() {
 					logs[i] = w.runner.Run(t.Context(), fakerunner.Job{Payload: payload, SubStages: []fakerunner.SubStage{
 						{Name: "get_sources", Script: `mkdir -p "$HOME/x" && echo "sources as $(id -un), key ${AWS_ACCESS_KEY_ID:-none}"`},
@@ -106,10 +116,8 @@ for d in ` + filepath.Dir(w.state) + `/state; do if ls $d >/dev/null 2>&1; then 
 					}})
 				})
 			}
-			if more == "" {
-				eventually(t, "all run", func() bool { return g.waiting() == n })
-				g.open()
-			}
+			eventually(t, "all run", func() bool { return g.waiting() == n })
+			g.open()
 			wg.Wait()
 			seen := map[string]bool{}
 			for _, res := range logs {
@@ -125,14 +133,14 @@ for d in ` + filepath.Dir(w.state) + `/state; do if ls $d >/dev/null 2>&1; then 
 				}
 				for _, name := range names {
 					if strings.Contains(res.Log, "as "+name+" key ASIA") {
-						if seen[name] && more == "" {
+						if seen[name] {
 							t.Errorf("%s was given twice", name)
 						}
 						seen[name] = true
 					}
 				}
 			}
-			if len(seen) == 0 || more == "" && len(seen) != n {
+			if len(seen) != n {
 				t.Errorf("users: %v", seen)
 			}
 			w.freeUsers()
@@ -146,12 +154,7 @@ for d in ` + filepath.Dir(w.state) + `/state; do if ls $d >/dev/null 2>&1; then 
 func TestAJobWithoutAFreeUserIsASystemFailure(t *testing.T) {
 	names := jobUsers(t, 1)
 	w := usersWorld(t, names, "")
-	g := newGate(w, "one")
-	for _, path := range []string{g.path, g.came} {
-		if err := os.Chmod(path, 0o777); err != nil {
-			t.Fatal(err)
-		}
-	}
+	g := gateForUsers(w, "one")
 	first, second := w.payloadAs("honest_production", 7100), w.payloadAs("honest_production", 7101)
 	done := make(chan fakerunner.Result, 1)
 	go func() { done <- w.run(first, g.wait(1)) }()

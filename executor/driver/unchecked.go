@@ -12,27 +12,33 @@ import (
 // its arguments name it by an absolute path (MayLend). The rest can only be
 // pointed at, by `envrole check`.
 
-// interpreters run code that stands in an argument, behind one of these options.
-//
-//nolint:gochecknoglobals // a table
-var interpreters = []struct{ name, inline *regexp.Regexp }{
-	{regexp.MustCompile(`^(ba|da|a|k|mk|z)?sh$`), regexp.MustCompile(`^-[a-zA-Z]*c[a-zA-Z]*$`)},
-	{regexp.MustCompile(`^python[0-9.]*$`), regexp.MustCompile(`^-[a-zA-Z]*[cm]$`)},
-	{regexp.MustCompile(`^(perl|ruby)[0-9.]*$`), regexp.MustCompile(`^-[a-zA-Z]*[eE]$`)},
-	{regexp.MustCompile(`^node(js)?$`), regexp.MustCompile(`^(-e|-p|-r|--eval|--print|--require|--import)$`)},
+// inlining is an interpreter that runs code that stands in an argument, behind
+// one of its options.
+type inlining struct{ name, inline *regexp.Regexp }
+
+// interpreters are made when `envrole check` asks: other programs that link this
+// package start for every script.
+func interpreters() []inlining {
+	return []inlining{
+		{regexp.MustCompile(`^(ba|da|a|k|mk|z)?sh$`), regexp.MustCompile(`^-[a-zA-Z]*c[a-zA-Z]*$`)},
+		{regexp.MustCompile(`^python[0-9.]*$`), regexp.MustCompile(`^-[a-zA-Z]*[cm]$`)},
+		{regexp.MustCompile(`^(perl|ruby)[0-9.]*$`), regexp.MustCompile(`^-[a-zA-Z]*[eE]$`)},
+		{regexp.MustCompile(`^node(js)?$`), regexp.MustCompile(`^(-e|-p|-r|--eval|--print|--require|--import)$`)},
+	}
 }
 
 // unchecked says what of a command nobody looks at.
 func unchecked(argv []string) []string {
 	var out []string
+	all := interpreters()
 	inline, script := (*regexp.Regexp)(nil), false // an interpreter's; its script is still to come
 	for i, arg := range argv {
 		word := filepath.Base(arg)
-		known := slices.IndexFunc(interpreters, func(p struct{ name, inline *regexp.Regexp }) bool { return p.name.MatchString(word) })
+		known := slices.IndexFunc(all, func(p inlining) bool { return p.name.MatchString(word) })
 		_, value, _ := strings.Cut(arg, "=")
 		switch {
 		case known >= 0 && inline == nil:
-			inline, script = interpreters[known].inline, true
+			inline, script = all[known].inline, true
 		case i == 0:
 		case script && inline.MatchString(arg) && i+1 < len(argv):
 			return append(out, fmt.Sprintf("what %q reads and starts is not looked at: name a file by its absolute path, so that a session is refused if others can change it", argv[i+1]))

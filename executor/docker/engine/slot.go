@@ -115,7 +115,10 @@ func named(source, target string, labels map[string]string) mount.Mount {
 	return mount.Mount{Type: mount.TypeVolume, Source: source, Target: target, VolumeOptions: &mount.VolumeOptions{NoCopy: true, Labels: labels}}
 }
 
-var plainUser = regexp.MustCompile(`^[a-z0-9_][a-z0-9_.-]{0,31}$`)
+// plainUser says whether a user can be part of a volume's name as it is.
+func plainUser(s string) bool {
+	return regexp.MustCompile(`^[a-z0-9_][a-z0-9_.-]{0,31}$`).MatchString(s)
+}
 
 // ownerPart is the part of a volume's name that stands for the user who owns
 // what lies there; none for root. Groups do not count.
@@ -128,7 +131,7 @@ func ownerPart(configured, ofImage string) string {
 	switch {
 	case user == "" || user == "0" || user == "root":
 		return ""
-	case plainUser.MatchString(user):
+	case plainUser(user):
 		return "-u-" + user
 	}
 	sum := sha256.Sum256([]byte(user))

@@ -186,16 +186,10 @@ func TestAKilledRunStageTakesItsNamespaceAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	for end := time.Now().Add(20 * time.Second); ; {
+	eventually(t, "nothing of the user runs", func() bool {
 		left, err := processesOf(p.UID)
-		if len(left) == 0 && err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("left: %v, %v", left, err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return len(left) == 0 && err == nil
+	})
 }
 
 func TestManyMegabytesOfAnIsolatedScript(t *testing.T) {

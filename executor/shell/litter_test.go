@@ -266,19 +266,13 @@ func TestNoProcessOutlivesCleanup(t *testing.T) {
 // mustEscape waits until the user has a process outside of the shell's session.
 func mustEscape(t *testing.T, uid, shell int) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+	eventually(t, "something has left the script's session", func() bool {
 		found, err := processesOf(uid)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range found {
-			if p.session != shell {
-				return
-			}
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("nothing has left the script's session: there is nothing to end")
+		return slices.ContainsFunc(found, func(p process) bool { return p.session != shell })
+	})
 }
 
 func TestATracedProcessIsEnded(t *testing.T) {

@@ -259,3 +259,13 @@ func missing(t testing.TB, what string) {
 	}
 	t.Skip("SKIPPED: " + what)
 }
+
+// eventually waits for what the kernel, or a process, does on its own account.
+func eventually(t *testing.T, what string, met func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !met(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never: " + what)
+		}
+	}
+}

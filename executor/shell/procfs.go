@@ -39,12 +39,13 @@ func processes() (map[int]process, error) {
 		return nil, fmt.Errorf("read process table: %w", err)
 	}
 	table := make(map[int]process, len(names))
+	buf := make([]byte, 2048)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		if p, ok := readProcess(pid); ok {
+		if p, ok := readProcessInto(buf, pid); ok {
 			table[pid] = p
 		}
 	}
@@ -55,6 +56,11 @@ func processes() (map[int]process, error) {
 // system calls: it offers every file to the poller, and asks for its size and
 // its end. Where a host has a thousand processes that is most of a cleanup.
 func readProc(pid int, name string) ([]byte, error) {
+	return readProcInto(make([]byte, 2048), pid, name)
+}
+
+// readProcInto reads the file into buf, or into a longer one if it must.
+func readProcInto(buf []byte, pid int, name string) ([]byte, error) {
 	fd, err := ignoringEINTR(func() (int, error) {
 		return unix.Open("/proc/"+strconv.Itoa(pid)+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	})
@@ -62,7 +68,7 @@ func readProc(pid int, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	b := make([]byte, 0, 2048)
+	b := buf[:0]
 	for {
 		n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, b[len(b):cap(b)]) })
 		if err != nil {
@@ -84,27 +90,46 @@ func ignoringEINTR(f func() (int, error)) (int, error) {
 	}
 }
 
-// readProcess reads /proc/PID/stat. The command's name in it is the process's
-// own choice and may hold spaces and parentheses: the last one ends it.
-func readProcess(pid int) (process, bool) {
-	b, err := readProc(pid, "stat")
+// readProcess reads /proc/PID/stat.
+func readProcess(pid int) (process, bool) { return readProcessInto(make([]byte, 2048), pid) }
+
+func readProcessInto(buf []byte, pid int) (process, bool) {
+	b, err := readProcInto(buf, pid, "stat")
 	if err != nil {
 		return process{}, false
 	}
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	const state, ppid, group, session, threads, start = 0, 1, 2, 3, 17, 19 // fields 3 to 6, 20 and 22 of proc_pid_stat(5)
-	if len(f) <= start {
-		return process{}, false
+	return parseStat(pid, b)
+}
+
+// parseStat reads the text of /proc/PID/stat. The command's name in it is the
+// process's own choice and may hold spaces and parentheses: the last one ends it.
+func parseStat(pid int, b []byte) (process, bool) {
+	const ppid, group, session, threads, start = 1, 2, 3, 17, 19 // fields 4 to 6, 20 and 22 of proc_pid_stat(5), state is 0
+	p := process{pid: pid}
+	at := 0
+	var err error
+	for f := range bytes.FieldsSeq(b[bytes.LastIndexByte(b, ')')+1:]) {
+		switch at {
+		case 0:
+			p.state = f[0]
+		case ppid:
+			p.ppid, err = strconv.Atoi(string(f))
+		case group:
+			p.group, err = strconv.Atoi(string(f))
+		case session:
+			p.session, err = strconv.Atoi(string(f))
+		case threads:
+			p.threads, err = strconv.Atoi(string(f))
+		case start:
+			p.start, err = strconv.ParseUint(string(f), 10, 64)
+			return p, err == nil
+		}
+		if err != nil {
+			return process{}, false
+		}
+		at++
 	}
-	parent, err1 := strconv.Atoi(f[ppid])
-	pgrp, err2 := strconv.Atoi(f[group])
-	sid, err3 := strconv.Atoi(f[session])
-	count, err4 := strconv.Atoi(f[threads])
-	ticks, err5 := strconv.ParseUint(f[start], 10, 64)
-	if errors.Join(err1, err2, err3, err4, err5) != nil {
-		return process{}, false
-	}
-	return process{pid: pid, ppid: parent, state: f[state][0], threads: count, group: pgrp, session: sid, start: ticks}, true
+	return process{}, false
 }
 
 // childrenOf are the children of a process's first thread, of our own process

@@ -156,7 +156,7 @@ func TestTheEndOfTheContextEndsAnIsolatedScript(t *testing.T) {
 	why := errors.New("the runner said so")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	out := &watcher{word: "ready", call: func() { cancel(why) }}
-	err := New(p).Run(ctx, script(t, "trap 'echo tidied; exit 0' TERM\nsleep 1000 & echo ready\nwait"), nil, out)
+	err := New(p).Run(ctx, script(t, "trap 'echo tidied; exit 0' TERM\necho ready\nwhile :; do sleep 0.01; done"), nil, out)
 	if !errors.Is(err, why) || !strings.Contains(out.String(), "tidied") {
 		t.Errorf("%v, %q", err, out.String())
 	}

@@ -198,6 +198,9 @@ func (e *Executor) startShell(script executor.Script, env []string, pipe *os.Fil
 		r.box.started()
 	}
 	r.tree.main = r.cmd.Process.Pid
+	if r.box != nil {
+		r.tree.reaper = r.tree.main
+	}
 	return r, nil
 }
 

@@ -22,6 +22,7 @@ const killBound = 10 * time.Second
 // nearest subreaper. With a cgroup, also whatever is in that.
 type tree struct {
 	main   int    // pid of the shell
+	reaper int    // pid of the init of the job's namespaces, if there is one: it hears no SIGTERM
 	reaped bool   // the shell has ended and was waited for
 	marker string // "ENVROLE_JOB=..."
 	group  *cgroup
@@ -36,20 +37,18 @@ type tree struct {
 // It returns when nothing is left, or an error when something cannot be killed.
 // mainDone is closed when the shell has been waited for.
 func (t *tree) end(grace time.Duration, mainDone <-chan struct{}) error {
-	told := map[process]bool{}
-	gone, err := t.until(grace, mainDone, func(p process) {
-		one := process{pid: p.pid, start: p.start}
-		if !told[one] {
-			told[one] = true
+	asked := request{}
+	gone, err := t.until(grace, mainDone, func(table map[int]process, p process) {
+		if p.pid != t.reaper && asked.due(table, p) {
 			p.signal(unix.SIGTERM, unix.SIGCONT) // a stopped one could not hear the first
 		}
-	}, func() {})
+	}, asked.nextLook)
 	if gone || err != nil {
 		return err
 	}
 	// The cgroup as a whole too, whatever the table shows of its members.
 	t.group.kill()
-	gone, err = t.until(killBound, mainDone, process.kill, func() {
+	gone, err = t.until(killBound, mainDone, func(_ map[int]process, p process) { p.kill() }, func() {
 		t.group.kill()
 		t.chase()
 	})
@@ -61,7 +60,7 @@ func (t *tree) end(grace time.Duration, mainDone <-chan struct{}) error {
 
 // until calls act for each process of the tree, and then after, again and again,
 // until none is left (true) or the time is over (false).
-func (t *tree) until(bound time.Duration, mainDone <-chan struct{}, act func(process), after func()) (bool, error) {
+func (t *tree) until(bound time.Duration, mainDone <-chan struct{}, act func(table map[int]process, p process), after func()) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
@@ -91,7 +90,7 @@ func (t *tree) until(bound time.Duration, mainDone <-chan struct{}, act func(pro
 // counts only if no orphan has ended since the look before, and it takes two.
 // That this process has no child at all is certain at once, because any orphan
 // would be one.
-func (t *tree) look(act func(process)) (gone bool, err error) {
+func (t *tree) look(act func(map[int]process, process)) (gone bool, err error) {
 	running.mu.Lock()
 	defer running.mu.Unlock()
 	if t.reaped && t.strays == nil && !haveChildren() && t.group.empty() {
@@ -114,7 +113,7 @@ func (t *tree) look(act func(process)) (gone bool, err error) {
 }
 
 // each calls act for the tree's living processes in table and counts them.
-func (t *tree) each(table map[int]process, act func(process)) int {
+func (t *tree) each(table map[int]process, act func(map[int]process, process)) int {
 	self := os.Getpid()
 	count := 0
 	for pid := range withDescendants(table, t.roots(table, self)) {
@@ -129,7 +128,7 @@ func (t *tree) each(table map[int]process, act func(process)) int {
 			}
 		default:
 			count++
-			act(p)
+			act(table, p)
 		}
 	}
 	return count

@@ -91,6 +91,34 @@ func TestAScriptHasTheGraceTimeToTidyUp(t *testing.T) {
 	})
 }
 
+// A trap's own tools are not asked to end: they tidy up, or the next command
+// does not run. What is left when the shell has ended is asked.
+func TestATrapsToolsTidyUp(t *testing.T) {
+	trap := func(t *testing.T, p Plan, commands string) string {
+		p.Grace = time.Minute
+		ctx, cancel := context.WithCancel(t.Context())
+		out := &watcher{word: "ready", call: cancel}
+		begun := time.Now()
+		err := New(p).Run(ctx, script(t, "tidy() { "+commands+"; exit 0; }\ntrap tidy TERM\necho ready\nwhile :; do sleep 0.01; done"), nil, out)
+		if !errors.Is(err, context.Canceled) || time.Since(begun) >= p.Grace {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		return out.String()
+	}
+	plans := map[string]func(testing.TB) Plan{"runner's user": newPlan, "own user": newUserPlan, "namespaces": newIsolatedPlan}
+	for name, plan := range plans {
+		t.Run(name, func(t *testing.T) {
+			p := plan(t)
+			if out := trap(t, p, "sh -c 'sleep 0.3; sh -c \"sleep 0.3; :\" && echo unlocked' && sh -c 'sleep 0.1; echo uploaded'"); !strings.Contains(out, "unlocked\nuploaded\n") {
+				t.Errorf("%q", out)
+			}
+			if out := trap(t, p, "sh -c 'trap \"echo heard; exit\" TERM; : > up; while :; do sleep 0.05; done' & until [ -e up ]; do sleep 0.01; done; rm up"); !strings.Contains(out, "heard\n") {
+				t.Errorf("%q", out)
+			}
+		})
+	}
+}
+
 func TestAnEndedContextRunsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

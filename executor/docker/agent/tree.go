@@ -49,22 +49,14 @@ func follow(pid int) *tree {
 // end ends the tree: SIGTERM, and SIGKILL to what is left after grace. It says
 // whether nothing is left.
 func (t *tree) end(grace time.Duration) bool {
-	told := map[process]bool{}
-	return t.until(grace, func(p process) error {
-		one := process{pid: p.pid, start: p.start}
-		if told[one] {
-			return nil
-		}
-		err := p.signal(unix.SIGTERM)
-		_ = p.signal(unix.SIGCONT) // a stopped one could not hear the first
-		told[one] = err == nil
-		return err
-	}) || t.until(KillBound, process.kill)
+	asked := request{}
+	return t.until(grace, asked.send) || t.until(KillBound, killAll)
 }
 
-// until calls act for each process of the tree again and again, until none is
-// left (true), the time is over, or all that is left may not be signalled.
-func (t *tree) until(bound time.Duration, act func(process) error) bool {
+// until calls act with the processes of the tree again and again, until none is
+// left (true), the time is over, or all that is left may not be signalled. act
+// says how many may not.
+func (t *tree) until(bound time.Duration, act func([]process) (denied int)) bool {
 	over := time.After(bound)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		select {
@@ -72,13 +64,8 @@ func (t *tree) until(bound time.Duration, act func(process) error) bool {
 			return true
 		default:
 		}
-		denied, left := 0, descendants(os.Getpid())
-		for _, p := range left {
-			if errors.Is(act(p), unix.EPERM) {
-				denied++
-			}
-		}
-		if denied > 0 && denied == len(left) {
+		left := descendants(os.Getpid())
+		if denied := act(left); denied > 0 && denied == len(left) {
 			return false
 		}
 		select {
@@ -89,6 +76,15 @@ func (t *tree) until(bound time.Duration, act func(process) error) bool {
 		case <-time.After(pause):
 		}
 	}
+}
+
+func killAll(left []process) (denied int) {
+	for _, p := range left {
+		if errors.Is(p.kill(), unix.EPERM) {
+			denied++
+		}
+	}
+	return denied
 }
 
 // helped waits until nothing is left, for somebody else ends it.
@@ -131,7 +127,7 @@ type process struct {
 	start                     uint64 // with pid it names one process for ever
 }
 
-// descendants are the living processes that descend from root.
+// descendants are the living processes that descend from root, parents first.
 func descendants(root int) []process {
 	dir, err := os.Open("/proc")
 	if err != nil {

@@ -118,7 +118,10 @@ func TestNobodyElseGetsCredentials(t *testing.T) {
 		"a page's own host":           request(line, "Host: attacker.example:"+port, auth),
 		"localhost":                   request(line, "Host: localhost:"+port, auth),
 		"another loopback address":    request(line, "Host: 127.0.0.2:"+port, auth),
-		"no port":                     request(line, "Host: 127.0.0.1", auth),
+		"another port":                request(line, "Host: 127.0.0.1:1", auth),
+		"an empty port":               request(line, "Host: 127.0.0.1:", auth),
+		"a page's host, no port":      request(line, "Host: attacker.example", auth),
+		"a page below our address":    request(line, "Host: 127.0.0.1.attacker.example", auth),
 		"no host":                     request("GET /v1/credentials HTTP/1.0", auth),
 		"two hosts":                   request(line, host, "Host: attacker.example", auth),
 		"a page's origin":             request(line, host, auth, "Origin: https://attacker.example"),
@@ -151,6 +154,18 @@ func TestNobodyElseGetsCredentials(t *testing.T) {
 		if status, _, _ := strings.Cut(got, crlf); strings.Contains(status, " 200 ") {
 			t.Errorf("%s: %s", what, status)
 		}
+	}
+}
+
+// What the AWS Common Runtime sends, and with it Swift's SDK, Mountpoint for S3 and
+// the PyTorch connector: Host without the port. No page can: browsers leave out
+// port 80 alone, and a name is no address.
+func TestTheCommonRuntimesHostIsAnswered(t *testing.T) {
+	e, _, token := endpoint(t, always)
+	got := raw(t, e.host, "GET /v1/credentials HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: "+token+
+		"\r\nAccept: application/json\r\nAccept-Encoding: identity\r\nUser-Agent: aws-sdk-crt/ecs-credentials-provider\r\n\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(got, "the-secret-key") {
+		t.Errorf("got %q", got)
 	}
 }
 

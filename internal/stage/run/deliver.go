@@ -34,8 +34,11 @@ type delivery struct {
 	ledger *lease.Ledger
 	state  handover.State
 	filter *mask.Filter
-	tokens []string // that the log must not show either
 	log    *jobLog
+	// masking is held from a look at tokens until the filter knows them: a renewal
+	// may end while the endpoint is opened.
+	masking sync.Mutex
+	tokens  []string // that the log must not show either
 	// need is for how long the script may use a session that is not renewed
 	// while it runs; 0 where it is.
 	need time.Duration
@@ -106,5 +109,15 @@ func (d *delivery) source(ctx context.Context, session handover.Session) *source
 // learn makes the log filter know the secrets of a renewed session and of the
 // last ones before it, and forget older ones.
 func (d *delivery) learn(secrets ...string) error {
+	d.masking.Lock()
+	defer d.masking.Unlock()
 	return d.filter.Keep(append(slices.Clip(secrets), d.tokens...)...)
+}
+
+// hide makes the log filter know a token, for as long as the script runs.
+func (d *delivery) hide(token string) error {
+	d.masking.Lock()
+	defer d.masking.Unlock()
+	d.tokens = append(d.tokens, token)
+	return d.filter.Add(token)
 }

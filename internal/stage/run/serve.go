@@ -51,8 +51,7 @@ func (d *delivery) endpoint(ctx context.Context, s *source) ([]string, func(), e
 	if err != nil {
 		return nil, nil, err
 	}
-	d.tokens = append(d.tokens, e.Token())
-	if err := d.filter.Add(d.tokens...); err != nil {
+	if err := d.hide(e.Token()); err != nil {
 		return nil, nil, errors.Join(err, e.Close())
 	}
 	return append(e.Env(), noFiles()...), func() { _ = e.Close() }, nil

@@ -42,8 +42,8 @@ type delivery struct {
 	// need is for how long the script may use a session that is not renewed
 	// while it runs; 0 where it is.
 	need time.Duration
-	// ended is called when the script itself has ended: nothing is renewed ahead
-	// of need any more.
+	// ended is called when the script itself has ended: nothing is renewed any
+	// more, neither ahead of need nor for what the script left behind and asks.
 	ended func()
 	// shared are directories that scripts must be able to reach.
 	shared []string
@@ -83,15 +83,13 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 			return append(env, noFiles()...), func() {}, nil
 		}
 	}
-	ahead, over := context.WithCancel(serving)
-	d.ended = over
-	given, stop, err := d.serve(ahead, s)
+	d.ended = func() { s.bar(); cancel() }
+	given, stop, err := d.serve(serving, s)
 	if err != nil {
-		over()
 		quiet()
 		return nil, nil, err
 	}
-	return given, sync.OnceFunc(func() { over(); stop(); quiet() }), nil
+	return given, sync.OnceFunc(func() { d.ended(); stop(); quiet() }), nil
 }
 
 func (d *delivery) source(ctx context.Context, session handover.Session) *source {

@@ -47,11 +47,16 @@ type source struct {
 // close waits for the renewal that runs, whose context has ended, and lets none
 // begin any more: a tool's request may still be under way.
 func (s *source) close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
+	s.bar()
 	s.running.Wait()
 	s.watch.Close()
+}
+
+// bar lets no renewal begin any more. What there is may still be given out.
+func (s *source) bar() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 }
 
 // renew renews the session and waits for it until ctx ends. Those who come while

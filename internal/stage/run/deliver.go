@@ -78,6 +78,7 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 		}
 		// What cleans up after a job must run, with or without AWS.
 		s.say("after_script runs without a session: %v", err)
+		s.said = s.said.of(err)
 		if !d.renewsWithin() {
 			quiet()
 			return append(env, noFiles()...), func() {}, nil

@@ -32,6 +32,7 @@ type source struct {
 	ctx     context.Context //nolint:containedctx // a renewal outlives the request that began it, and ends with the script
 	running sync.WaitGroup
 	wake    chan struct{} // tells keepFresh to look now
+	said    news          // until keepFresh runs, by who begins; then by that alone
 
 	mu        sync.Mutex
 	session   handover.Session

@@ -85,7 +85,7 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 		}
 	}
 	d.ended = func() { s.bar(); cancel() }
-	given, stop, err := d.serve(serving, s)
+	given, stop, err := d.serve(ctx, s)
 	if err != nil {
 		quiet()
 		return nil, nil, err

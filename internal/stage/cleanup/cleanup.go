@@ -156,7 +156,7 @@ func (c *cleaning) sweep(ctx context.Context) error {
 	if err != nil {
 		stage.Say(c.call.Stderr, "sweep: %v", err)
 	}
-	return reportErr
+	return errors.Join(reportErr, report.RemoveSockets(c.ledger, rep))
 }
 
 func (c *cleaning) report(rep revoke.Report) error {

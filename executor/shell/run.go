@@ -99,6 +99,7 @@ func (e *Executor) wait(ctx context.Context, r runningScript, pipe *output, scri
 	case <-ctx.Done():
 		cancelled = true
 	}
+	cancelled = cancelled || r.signalled(ctx, mainDone)
 	if !cancelled && script.Ended != nil {
 		script.Ended()
 	}
@@ -124,6 +125,18 @@ func (e *Executor) wait(ctx context.Context, r runningScript, pipe *output, scri
 		return fmt.Errorf("run %s: %w", subStage, copyErr)
 	}
 	return outcome(status, subStage)
+}
+
+// signalled says whether the shell's end is the runner's doing. Its script has then
+// not ended: what the shell had started may still tidy up. A shell in namespaces is
+// in a session of its own and gets no signal of the runner's.
+func (r runningScript) signalled(ctx context.Context, mainDone <-chan struct{}) bool {
+	if r.box != nil {
+		return false
+	}
+	<-mainDone
+	status, err := r.box.status(r.cmd.ProcessState)
+	return err == nil && signalledWith(ctx, status)
 }
 
 // signalledWith says whether the shell died of the signal that also ends ctx:

@@ -12,7 +12,6 @@ import (
 	"envrole/internal/revoker"
 	"envrole/internal/stage"
 	"envrole/internal/stage/report"
-	"envrole/internal/vend"
 	"envrole/roles/lease"
 	"envrole/roles/revoke"
 	"envrole/roles/settings"
@@ -32,7 +31,7 @@ func sweepCommand() command {
 				_, code, err := con.withLedger(func(conf *settings.Settings, ledger *lease.Ledger) (revoke.Report, error) {
 					rep, err := revoker.New(conf, ledger, revoker.Configured(conf)).Sweep(ctx, revoke.SweepOptions{All: true})
 					left = sweepBases(ctx, full.Set(), conf, ledger, con.err)
-					return rep, errors.Join(err, removeSockets(ledger, rep))
+					return rep, errors.Join(err, report.RemoveSockets(ledger, rep))
 				})
 				if left != nil {
 					stage.Explain(con.err, left)
@@ -42,19 +41,6 @@ func sweepCommand() command {
 			}
 		},
 	}
-}
-
-// removeSockets removes what killed run stages of the swept jobs left for
-// tools: the socket's directory. It goes by the leases, never by what lies in
-// /tmp, and leaves a job alone that still runs.
-func removeSockets(ledger *lease.Ledger, rep revoke.Report) error {
-	var errs []error
-	for _, it := range rep.Items {
-		if dead, _ := ledger.Dead(it.Lease, time.Now()); dead {
-			errs = append(errs, vend.Sweep(it.Lease.ID))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func revokeCommand() command {

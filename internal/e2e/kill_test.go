@@ -174,9 +174,10 @@ func descendants(pid int) []int {
 }
 
 // The runner is killed while a job's script runs; then the host's next prepare
-// settles the lease on its way.
+// settles the lease on its way, and removes the socket that served the script.
 func TestARunnerKilledInMidJobIsSettledByTheNextPrepare(t *testing.T) {
 	w := newWorld(t, productionRule)
+	w.configure(productionRule, "[session]\ndelivery = \"profile\"")
 	started := filepath.Join(w.dir, "started")
 	cmd := w.startRunner(job(w.payload("honest_production"), "touch "+started+"; sleep 60"))
 	eventually(t, "the script starts", func() bool { _, err := os.Stat(started); return err == nil })
@@ -187,10 +188,14 @@ func TestARunnerKilledInMidJobIsSettledByTheNextPrepare(t *testing.T) {
 		t.Fatalf("a sweep took a running job for gone:\n%s", out)
 	}
 	killGroup(t, cmd)
+	if len(w.sockets()) != 1 {
+		t.Fatal("there is no socket to be removed: this tests nothing")
+	}
 	if res := w.run(w.payload("honest_without_environment"), "true"); res.State != fakerunner.Success {
 		t.Fatalf("%s\n%s", res.State, res.Log)
 	}
 	w.settled()
+	w.noSockets()
 }
 
 // Only envrole-run is killed: its script must not live on with the session.

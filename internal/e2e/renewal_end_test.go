@@ -79,12 +79,12 @@ trap tidy TERM; : > `+started+`; while :; do sleep 0.2; done`))
 }
 
 // What a script left behind has its grace, and what it was given; it gets no new
-// session.
+// session, though it asks and asks.
 func TestNothingIsRenewedForWhatAScriptLeftBehind(t *testing.T) {
 	t.Parallel()
 	w := shortWorld(t, `delivery = "endpoint"`, "6s")
 	w.replaceConfig("[executor.shell]\n", "[executor.shell]\ngrace = \"8s\"\n")
-	res := w.runner.Run(t.Context(), scripts(w, "(trap '' TERM; exec setsid sleep 300) >/dev/null 2>&1 & echo done"))
+	res := w.runner.Run(t.Context(), scripts(w, "asks() { trap '' TERM; while :; do "+clientFor("endpoint", w)+" || sleep 0.1; done; }; asks >/dev/null 2>&1 & echo done"))
 	if res.State != fakerunner.Success || strings.Contains(res.Log, "renewed") {
 		t.Errorf("%s: %v\n%s", res.State, res.Err, res.Log)
 	}

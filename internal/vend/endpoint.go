@@ -35,7 +35,8 @@ const (
 // A whole HTTP server would be half of envrole-run, and parse what must not be
 // answered anyway.
 type Endpoint struct {
-	host    string
+	host    string // address and port
+	address string
 	token   string
 	digest  [sha256.Size]byte
 	provide Provider
@@ -60,8 +61,12 @@ func Serve(ln net.Listener, provide Provider) (*Endpoint, error) {
 	if _, err := rand.Read(raw[:]); err != nil {
 		return nil, errors.Join(fmt.Errorf("make endpoint token: %w", err), ln.Close())
 	}
+	address, _, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the endpoint's address: %w", err), ln.Close())
+	}
 	e := &Endpoint{
-		host: ln.Addr().String(), token: base64.RawURLEncoding.EncodeToString(raw[:]), provide: provide,
+		host: ln.Addr().String(), address: address, token: base64.RawURLEncoding.EncodeToString(raw[:]), provide: provide,
 		crowd: &crowd{Listener: ln, max: maxConns},
 	}
 	e.digest = digest(e.token)
@@ -167,10 +172,11 @@ func (e *Endpoint) answer(b []byte, genuine func()) answer {
 
 // refuses gives the status and the reason for which a request gets nothing, or
 // 0. The Host is compared first: a page whose name was bound anew to 127.0.0.1
-// sends its own. Only browsers send Origin and Sec-Fetch-Site.
+// sends its own. The AWS Common Runtime leaves out the port, browsers do not.
+// Only browsers send Origin and Sec-Fetch-Site.
 func (e *Endpoint) refuses(h head) (status int, why string) {
 	switch {
-	case h.host != e.host:
+	case h.host != e.host && h.host != e.address:
 		return statusMisdirected, "not the host of this endpoint"
 	case h.web:
 		return statusForbidden, "not for web pages"

@@ -133,11 +133,12 @@ func FuzzHead(f *testing.F) {
 // The whole way of a request's bytes, in two pieces: it never panics, and gives
 // out nothing but to who has the token.
 func FuzzRequest(f *testing.F) {
-	e := &Endpoint{host: "127.0.0.1:4711", token: "t0k", provide: always, ctx: f.Context()}
+	e := &Endpoint{host: "127.0.0.1:4711", address: "127.0.0.1", token: "t0k", provide: always, ctx: f.Context()}
 	e.digest = digest("t0k")
 	ours := strings.Replace(genuine, "tok", "t0k", 1)
 	f.Add([]byte(ours), 10)
 	f.Add([]byte(strings.Replace(ours, "t0k", "t0p", 1)+"x"), 10)
+	f.Add([]byte(strings.Replace(ours, ":4711", "", 1)), 10)
 	f.Add([]byte(strings.Repeat("x", maxHead+1)), 1<<10)
 	f.Add([]byte("GET /v1/credentials HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n\r\nAuthorization: t0k\r\n\r\n"), 60)
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {

@@ -29,15 +29,15 @@ type handedOn struct {
 // known of it.
 //
 // A base may show what the job wrote, the console of its machine for example: it
-// goes through the log filter, since the runner's own log has other readers.
-// settled says that no session of the job is good any more. Where one may be,
-// and its secrets are not known, nothing is shown.
-func (c *cleaning) base(ctx context.Context, state handover.State, known, settled bool) error {
+// goes through the log filter, since the runner's own log has other readers. may
+// says that it may be shown: no session of the job is good any more, or the filter
+// knows all that are.
+func (c *cleaning) base(ctx context.Context, state handover.State, known, may bool) error {
 	shown, err := output{stdout: c.call.Stdout, stderr: c.call.Stderr}, error(nil)
 	switch {
-	case state.Session != nil:
+	case may && state.Session != nil:
 		shown, err = filtered(c.call.Stdout, c.call.Stderr, state.Session.Secrets())
-	case !known && !settled:
+	case !may:
 		stage.Say(c.call.Stderr, "what the base executor writes is not shown: a session of the job may still be good, and the log filter does not know it")
 		shown = output{stdout: io.Discard, stderr: io.Discard}
 	}

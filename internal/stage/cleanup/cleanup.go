@@ -95,6 +95,7 @@ func (c *cleaning) own(ctx context.Context) error {
 	reportErr := c.report(rep)
 	it, ok := rep.Of(c.handed.LeaseID)
 	settled := err == nil && (!ok || it.Outcome != revoke.Local)
+	shown := settled || maskable(state, known, it.Lease)
 	if ok && it.Outcome == revoke.Unrevoked {
 		if it.Lease.SessionName == "" && state.Session != nil {
 			stage.Say(c.call.Stderr, "the job's session is %s of role %s and can be used until %s; the ledger cannot revoke it: deny aws:userid \"*:%s\" on the role by hand",
@@ -105,7 +106,7 @@ func (c *cleaning) own(ctx context.Context) error {
 	}
 	errs = append(errs, err, reportErr, c.ledger.RemoveSealed(c.handed.LeaseID))
 	errs = append(errs, vend.Sweep(c.handed.LeaseID))
-	errs = append(errs, c.base(ctx, state, known, settled))
+	errs = append(errs, c.base(ctx, state, known, shown))
 	return errors.Join(errs...)
 }
 
@@ -155,7 +156,7 @@ func (c *cleaning) sweep(ctx context.Context) error {
 	if err != nil {
 		stage.Say(c.call.Stderr, "sweep: %v", err)
 	}
-	return reportErr
+	return errors.Join(reportErr, report.RemoveSockets(c.ledger, rep))
 }
 
 func (c *cleaning) report(rep revoke.Report) error {

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"envrole/executor/mask"
+	"envrole/internal/handover"
+	"envrole/roles/lease"
 )
 
 // output is where a base writes in cleanup.
@@ -35,4 +37,14 @@ func (o output) flush() error {
 		return fmt.Errorf("write what cleanup shows: %w", err)
 	}
 	return nil
+}
+
+// maskable says whether what was read of the job's state names every secret that a
+// base may show. A renewal may have ended after it was read and before the lease was
+// closed: the lease, which names the last session, tells.
+func maskable(state handover.State, known bool, closed lease.Lease) bool {
+	if !known || state.Session == nil {
+		return known
+	}
+	return closed.AccessKeyID == "" || closed.AccessKeyID == state.Session.AccessKeyID
 }

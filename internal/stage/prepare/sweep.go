@@ -35,6 +35,7 @@ func (p *preparation) sweepAlongside(ctx context.Context) (wait func()) {
 			_ = p.log.Event(audit.SweepFailed, audit.Fields{"reason": stage.Printable(err.Error())})
 		}
 		_ = report.Audit(p.log, rep)
+		_ = report.RemoveSockets(p.ledger, rep)
 	}()
 	return func() {
 		timer := time.AfterFunc(sweepPatience, cancel)

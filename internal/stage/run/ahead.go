@@ -80,10 +80,9 @@ func (d *delivery) renewDue(ctx context.Context, s *source) error {
 	case wait.Err() != nil: // it goes on, and keepFresh says what becomes of it
 		return nil
 	}
-	left := session.Left(s.now()).Round(time.Second)
-	if left <= 0 {
+	if session = s.read(); session.Left(s.now()).Round(time.Second) <= 0 {
 		return fault.New(fault.ClassOf(err), "use session", session.Name, fmt.Errorf("it has expired and could not be renewed: %w", err), fault.HelpOf(err))
 	}
-	s.say("session %s could not be renewed, and is good for %s more: %v", session.Name, left, err)
+	s.tell(err)
 	return nil
 }

@@ -139,6 +139,48 @@ func TestNothingIsReadyForALeaseThatEndedMeanwhile(t *testing.T) {
 	})
 }
 
+// What fails before the script begins is not told again while it runs, and that it
+// came right in the end is told.
+func TestAScriptIsToldOnceOfARenewalThatFailedBeforeIt(t *testing.T) {
+	refused := func() error { return fault.New(fault.Refused, "renew session", "", errors.New("switched off"), "") }
+	for name, tc := range map[string]struct {
+		err  func() error
+		ends bool // of itself
+		want []string
+	}{
+		"permanent": {permanent, false, []string{"cannot be renewed and ends in 4m0s", "Mend the trust policy."}},
+		"refused":   {refused, false, []string{"cannot be renewed and ends in 4m0s"}},
+		"passing":   {passing, false, []string{"could not be renewed yet, and is good for 4m0s more"}},
+		"mended":    {permanent, true, []string{"cannot be renewed", "Mend the trust policy.", "was renewed after all"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, 15*time.Minute)
+				d := b.deliveryOf("endpoint", 6*time.Hour)
+				b.answer = func(n int32) error {
+					if tc.ends && n > 1 {
+						return nil
+					}
+					return tc.err()
+				}
+				time.Sleep(11 * time.Minute)
+				if err := d.ready(t.Context(), b.source, "build_script"); err != nil {
+					t.Fatal(err)
+				}
+				b.serving(t, func() { time.Sleep(6 * time.Minute) })
+				if len(b.said) != len(tc.want) {
+					t.Fatalf("said %q", b.said)
+				}
+				for i, want := range tc.want {
+					if !strings.Contains(b.said[i], want) {
+						t.Errorf("said %q, want %q", b.said[i], want)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestACancelEndsTheWaitForARenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, time.Hour)

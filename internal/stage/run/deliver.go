@@ -34,13 +34,16 @@ type delivery struct {
 	ledger *lease.Ledger
 	state  handover.State
 	filter *mask.Filter
-	tokens []string // that the log must not show either
 	log    *jobLog
+	// masking is held from a look at tokens until the filter knows them: a renewal
+	// may end while the endpoint is opened.
+	masking sync.Mutex
+	tokens  []string // that the log must not show either
 	// need is for how long the script may use a session that is not renewed
 	// while it runs; 0 where it is.
 	need time.Duration
-	// ended is called when the script itself has ended: nothing is renewed ahead
-	// of need any more.
+	// ended is called when the script itself has ended: nothing is renewed any
+	// more, neither ahead of need nor for what the script left behind and asks.
 	ended func()
 	// shared are directories that scripts must be able to reach.
 	shared []string
@@ -75,20 +78,19 @@ func (d *delivery) begin(ctx context.Context, subStage string) (env []string, en
 		}
 		// What cleans up after a job must run, with or without AWS.
 		s.say("after_script runs without a session: %v", err)
+		s.said = s.said.of(err)
 		if !d.renewsWithin() {
 			quiet()
 			return append(env, noFiles()...), func() {}, nil
 		}
 	}
-	ahead, over := context.WithCancel(serving)
-	d.ended = over
-	given, stop, err := d.serve(ahead, s)
+	d.ended = func() { s.bar(); cancel() }
+	given, stop, err := d.serve(ctx, s)
 	if err != nil {
-		over()
 		quiet()
 		return nil, nil, err
 	}
-	return given, sync.OnceFunc(func() { over(); stop(); quiet() }), nil
+	return given, sync.OnceFunc(func() { d.ended(); stop(); quiet() }), nil
 }
 
 func (d *delivery) source(ctx context.Context, session handover.Session) *source {
@@ -106,5 +108,15 @@ func (d *delivery) source(ctx context.Context, session handover.Session) *source
 // learn makes the log filter know the secrets of a renewed session and of the
 // last ones before it, and forget older ones.
 func (d *delivery) learn(secrets ...string) error {
+	d.masking.Lock()
+	defer d.masking.Unlock()
 	return d.filter.Keep(append(slices.Clip(secrets), d.tokens...)...)
+}
+
+// hide makes the log filter know a token, for as long as the script runs.
+func (d *delivery) hide(token string) error {
+	d.masking.Lock()
+	defer d.masking.Unlock()
+	d.tokens = append(d.tokens, token)
+	return d.filter.Add(token)
 }

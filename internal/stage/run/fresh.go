@@ -27,7 +27,6 @@ const (
 // keepFresh renews the session ahead of need until ctx ends. A failure is tried
 // again, ever more slowly, while that can help; what is wrong is said once.
 func (s *source) keepFresh(ctx context.Context) {
-	var said news
 	for s.sleep(ctx) {
 		if session := s.read(); !session.Due(s.now()) {
 			continue
@@ -36,7 +35,7 @@ func (s *source) keepFresh(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.tell(&said, err)
+		s.tell(err)
 		if renewal.Final(err) && !s.mayAskAgain() {
 			return
 		}
@@ -46,16 +45,22 @@ func (s *source) keepFresh(ctx context.Context) {
 // news is what the job's log was told of a renewal that is due.
 type news struct{ failed, final bool }
 
+// of is the news that err makes.
+func (n news) of(err error) news {
+	return news{failed: n.failed || err != nil && !renewal.Final(err), final: n.final || renewal.Final(err)}
+}
+
 // tell says in the job's log how a renewal ended, unless that is known there.
-func (s *source) tell(said *news, err error) {
-	session := s.read()
+func (s *source) tell(err error) {
+	session, said := s.read(), s.said
 	left := max(session.Left(s.now()), 0).Round(time.Second)
 	switch {
 	case err == nil:
 		if said.failed || said.final {
 			s.say("session %s was renewed after all", session.Name)
 		}
-		*said = news{}
+		s.said = news{}
+		return
 	case renewal.Final(err):
 		if !said.final {
 			s.say("session %s cannot be renewed and ends in %s: %v", session.Name, left, err)
@@ -63,13 +68,12 @@ func (s *source) tell(said *news, err error) {
 				s.say("%s", help)
 			}
 		}
-		said.final = true
 	default:
 		if !said.failed {
 			s.say("session %s could not be renewed yet, and is good for %s more: %v", session.Name, left, err)
 		}
-		said.failed = true
 	}
+	s.said = said.of(err)
 }
 
 // sleep waits until something may be to do, and says whether ctx still lives.

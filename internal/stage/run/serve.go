@@ -3,8 +3,10 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"envrole/executor"
 	"envrole/internal/vend"
@@ -13,7 +15,8 @@ import (
 )
 
 // serve gives the session to the script in the way that its rule names, and a
-// function that ends that.
+// function that ends that. ctx bounds the beginning: what is served then ends with
+// the source's own context.
 func (d *delivery) serve(ctx context.Context, s *source) (env []string, stop func(), err error) {
 	session := s.read()
 	switch session.Delivery {
@@ -30,10 +33,15 @@ func (d *delivery) serve(ctx context.Context, s *source) (env []string, stop fun
 		return nil, nil, fault.New(fault.Internal, "deliver session by", session.Delivery, err, "")
 	}
 	if d.state.Renewal != nil {
-		s.running.Go(func() { s.keepFresh(ctx) })
+		s.running.Go(func() { s.keepFresh(s.ctx) })
 	}
 	return append(session.Names(), env...), stop, nil
 }
+
+// listenLimit is how long a base may take to listen. A container may be paused.
+const listenLimit = 2 * time.Minute
+
+var errDeaf = fmt.Errorf("the loopback of the job's scripts did not answer within %s", listenLimit)
 
 // endpoint serves the container-credentials protocol. The files in the home of
 // the job's user would win over it, so none are read: they may be of another
@@ -43,7 +51,9 @@ func (d *delivery) endpoint(ctx context.Context, s *source) ([]string, func(), e
 	if base, own := d.base.(executor.Loopback); own {
 		listen = base.Listen
 	}
-	ln, err := listen(ctx)
+	beginning, cancel := context.WithTimeoutCause(ctx, listenLimit, errDeaf)
+	defer cancel()
+	ln, err := listen(beginning)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -51,8 +61,7 @@ func (d *delivery) endpoint(ctx context.Context, s *source) ([]string, func(), e
 	if err != nil {
 		return nil, nil, err
 	}
-	d.tokens = append(d.tokens, e.Token())
-	if err := d.filter.Add(d.tokens...); err != nil {
+	if err := d.hide(e.Token()); err != nil {
 		return nil, nil, errors.Join(err, e.Close())
 	}
 	return append(e.Env(), noFiles()...), func() { _ = e.Close() }, nil

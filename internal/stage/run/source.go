@@ -32,6 +32,7 @@ type source struct {
 	ctx     context.Context //nolint:containedctx // a renewal outlives the request that began it, and ends with the script
 	running sync.WaitGroup
 	wake    chan struct{} // tells keepFresh to look now
+	said    news          // until keepFresh runs, by who begins; then by that alone
 
 	mu        sync.Mutex
 	session   handover.Session
@@ -47,11 +48,16 @@ type source struct {
 // close waits for the renewal that runs, whose context has ended, and lets none
 // begin any more: a tool's request may still be under way.
 func (s *source) close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
+	s.bar()
 	s.running.Wait()
 	s.watch.Close()
+}
+
+// bar lets no renewal begin any more. What there is may still be given out.
+func (s *source) bar() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 }
 
 // renew renews the session and waits for it until ctx ends. Those who come while

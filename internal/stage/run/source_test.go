@@ -392,6 +392,27 @@ func TestNothingIsRenewedAfterTheEnd(t *testing.T) {
 	})
 }
 
+// What a script left behind has its grace, in which the endpoint still answers: it
+// gets the session that there is, and no other.
+func TestWhatAScriptLeftBehindGetsNoNewSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, 15*time.Minute)
+		b.bar() // as the end of the script does
+		time.Sleep(15*time.Minute - time.Second)
+		if s, err := b.current(t.Context()); err != nil || s.Generation != 1 {
+			t.Errorf("in the last second: generation %d, %v", s.Generation, err)
+		}
+		time.Sleep(time.Second)
+		if _, err := b.current(t.Context()); !errors.Is(err, errEnded) {
+			t.Errorf("after it: %v", err)
+		}
+		if n := b.asked.Load(); n != 0 {
+			t.Errorf("%d renewals", n)
+		}
+		b.close()
+	})
+}
+
 // Such as by a wall clock that is hours ahead on a host without another: each
 // look would find a renewal due, and STS would be asked without a pause.
 func TestARenewalThatBringsNothingIsNotRepeatedAtOnce(t *testing.T) {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,6 +124,33 @@ func TestThePortsThatAreWaitedForAreBounded(t *testing.T) {
 		if limit := memoryLimit(t, d, e.holder(n)); limit <= 0 || limit > 64<<20 {
 			t.Errorf("holder %d may take %d bytes", n, limit)
 		}
+	}
+}
+
+// A holder has room for the agent and one more process, not for one of each of
+// fifty services.
+func TestNoHolderWaitsForMoreThanOneService(t *testing.T) {
+	d := serviceImages(t)
+	e, log := prepared(t, d, func(p *docker.Plan) {
+		inSh(p)
+		p.Services = []docker.Container{web("a", "a"), web("b", "b"), web("c", "c")}
+	})
+	if strings.Contains(log, "warning: service") {
+		t.Errorf("%q", log)
+	}
+	filters := url.QueryEscape(`{"type":["container"],"event":["exec_start"],"label":["` + docker.LabelJob + "=" + e.plan.Mark + `"]}`)
+	waits := map[string]int{}
+	for line := range strings.Lines(get(t, d, "/events?since=0&until="+strconv.FormatInt(time.Now().Unix()+1, 10)+"&filters="+filters)) {
+		event := decode[struct {
+			Action string
+			Actor  struct{ Attributes struct{ Name string } }
+		}](t, line)
+		if strings.Contains(event.Action, " wait ") {
+			waits[event.Actor.Attributes.Name]++
+		}
+	}
+	if want := map[string]int{e.holder(1): 1, e.holder(2): 1, e.holder(3): 1}; !maps.Equal(waits, want) {
+		t.Errorf("%v", waits)
 	}
 }
 

@@ -152,12 +152,25 @@ func check(v schema.Values, use schema.Use, n schema.Notes) {
 			n.Warn(keyVolumes, volume+": jobs of every project, on protected and unprotected refs, share this volume: one can leave code there for another")
 		}
 	}
-	if v.Text(keyAuth) != "" && len(v.Texts(keyImages)) == 0 {
-		n.Warn(keyAuth, "every job can pull whatever these logins can read; set "+keyImages)
+	open := openLists(v)
+	if v.Text(keyAuth) != "" && open != "" {
+		n.Warn(keyAuth, "every job can pull whatever these logins can read; set "+open)
 	}
-	if use.Lends && v.Text(keyImage) == "" && len(v.Texts(keyImages)) == 0 && containsNever(v) {
-		n.Warn(keyPulls, "with if-not-present or never, every job can use every image on this host, also those that another project pulled with its own credentials; set "+keyImages)
+	if use.Lends && open != "" && containsNever(v) {
+		n.Warn(keyPulls, "with if-not-present or never, every job can use every image on this host, also those that another project pulled with its own credentials; set "+open)
 	}
+}
+
+// openLists names the lists of images that are not given. Services run what their
+// images hold too.
+func openLists(v schema.Values) string {
+	var open []string
+	for _, key := range []string{keyImages, keyServices} {
+		if len(v.Texts(key)) == 0 {
+			open = append(open, key)
+		}
+	}
+	return strings.Join(open, " and ")
 }
 
 func containsNever(v schema.Values) bool {

@@ -59,14 +59,30 @@ func (e *Engine) holderOptions(n int, agentImage string, hosts []string) client.
 		if e.plan.Network != "host" {
 			config.Hostname = fmt.Sprintf("job-%d", e.plan.JobID)
 		}
-	} else if e.plan.Network == "" {
-		// A network that other jobs use as well gets no names of this job.
+	}
+	if e.plan.Network == "" { // one that other jobs use as well gets no names of this job
 		options.NetworkingConfig = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
-			e.network(): {Aliases: e.plan.Services[n-1].Aliases},
+			e.network(): {Aliases: e.aliases(n)},
 		}}
 	}
 	config.Cmd = command
 	return options
+}
+
+// jobAlias is how services call the job, as under GitLab's own executor.
+const jobAlias = "build"
+
+// aliases are the names of holder n on the job's network.
+func (e *Engine) aliases(n int) []string {
+	if n > 0 {
+		return e.plan.Services[n-1].Aliases
+	}
+	for _, c := range e.plan.Services {
+		if slices.ContainsFunc(c.Aliases, func(s string) bool { return strings.EqualFold(s, jobAlias) }) {
+			return nil // the author has given the name away
+		}
+	}
+	return []string{jobAlias}
 }
 
 // network is the one that holders join.

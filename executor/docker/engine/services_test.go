@@ -54,6 +54,25 @@ func TestServicesAnswerByTheirAliasesOnTheSamePort(t *testing.T) {
 	}
 }
 
+// A service may call the job, unless another service has its name.
+func TestAServiceReachesTheJobByItsName(t *testing.T) {
+	d := serviceImages(t)
+	caller := web("", "caller")
+	caller.Command = []string{`mkdir /w; until wget -qO /w/index.html http://build:8000/; do sleep 0.1; done; exec httpd -f -p 80 -h /w`}
+	serve := `mkdir -p /tmp/w; echo "$WORD" >/tmp/w/index.html; httpd -p 8000 -h /tmp/w
+for i in $(seq 200); do wget -qO- http://caller/ 2>/dev/null && break; sleep 0.1; done`
+	e, _ := prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services, p.ServiceWait = []docker.Container{caller}, 0 })
+	if out := must(t, e, "build_script", serve, "WORD=of the job"); out != "of the job\n" {
+		t.Errorf("%q", out)
+	}
+	named := web("of the service", "Build")
+	named.Command[0] = strings.Replace(named.Command[0], "-p 80", "-p 8000", 1)
+	e, _ = prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services, p.ServiceWait = []docker.Container{caller, named}, 0 })
+	if out := must(t, e, "build_script", serve, "WORD=of the job"); out != "of the service\n" {
+		t.Errorf("%q", out)
+	}
+}
+
 // Jobs on a network of their own, with the same aliases, do not meet.
 func TestServicesOfTwoJobsDoNotMeet(t *testing.T) {
 	d := serviceImages(t)

@@ -151,11 +151,8 @@ func (u *untilReady) Write(p []byte) (int, error) {
 		rest = rest[i+1:]
 		// An entrypoint need not have ended its last line.
 		if before, ok := bytes.CutSuffix(u.line, []byte(agent.Ready+"\n")); ok {
-			if u.line = before; len(before) > 0 {
-				u.line = append(u.line, '\n')
-			}
+			u.line, u.ready = before, true
 			u.flush()
-			u.ready = true
 			return len(p), errReady
 		}
 		u.flush()
@@ -163,7 +160,13 @@ func (u *untilReady) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (u *untilReady) flush() { u.pass(len(u.line)) }
+// flush passes on all that waits. What comes next in the log begins a line.
+func (u *untilReady) flush() {
+	if n := len(u.line); n > 0 && u.line[n-1] != '\n' {
+		u.line = append(u.line, '\n')
+	}
+	u.pass(len(u.line))
+}
 
 // pass passes on the first n bytes that wait.
 func (u *untilReady) pass(n int) {

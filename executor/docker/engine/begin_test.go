@@ -37,5 +37,9 @@ func TestTheAgentsWordIsSeenWhateverStandsBeforeIt(t *testing.T) {
 		if _, err := w.Write([]byte(said)); err != nil || w.ready {
 			t.Errorf("%q is taken for the word", said)
 		}
+		w.flush()
+		if got := w.out.(*strings.Builder).String(); got != strings.TrimSuffix(said, "\n")+"\n" {
+			t.Errorf("%q comes as %q", said, got)
+		}
 	}
 }

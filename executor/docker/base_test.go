@@ -60,6 +60,13 @@ func TestJobsThatReachTheirHostGetNoRole(t *testing.T) {
 		{values{keyVolumes: []string{"/etc/ssl:/x:ro"}}, "volumes"},
 		{values{keyVolumes: []string{"/etc/ssl/certs:/x"}}, "volumes"}, // others may not be fooled by what a job writes there
 		{values{keyVolumes: []string{"/etc/localtime:/etc/localtime:ro"}}, ""},
+		// Keys of people and of programs that are nobody's of EnvRole: an agent of AWS keeps some below /var/lib.
+		{values{keyVolumes: []string{"/home/alice:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/var/lib/amazon:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/var/log/app:/x:ro"}}, "volumes"},
+		{values{keyVolumes: []string{"/var/cache/ci:/x"}}, ""},
+		{values{keyVolumes: []string{"/opt/tool:/x"}}, "volumes"}, // root may run what a job puts there
+		{values{keyVolumes: []string{"/opt/tool:/x:ro"}}, ""},
 		{values{keyVolumes: []string{"/srv:/x:ro"}}, "volumes"},
 		{values{keyVolumes: []string{"/srv/conf:/x"}}, "volumes"},
 		{values{keyVolumes: []string{"/opt:/x"}}, "volumes"},

@@ -102,9 +102,11 @@ func riskyPath(name string, readOnly bool, authority []string) string {
 
 // secretDirs must not even be read. In /tmp the runner keeps the payloads of
 // running jobs, with their tokens. In /etc anything may lie: units of systemd and
-// /etc/default have the environment of services, the runner's AWS keys perhaps.
+// /etc/default have the environment of services, the runner's AWS keys perhaps. So
+// it is with people's homes, and with what services keep and write: agents of the
+// cloud have a role of the host's below /var/lib.
 func secretDirs() []string {
-	dirs := []string{"/proc", "/dev", "/root", "/run", "/var/run", "/tmp", "/var/lib/docker", "/var/lib/containerd", "/etc"}
+	dirs := []string{"/proc", "/dev", "/root", "/run", "/var/run", "/tmp", "/etc", "/home", "/var/lib", "/var/log", "/var/backups"}
 	if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) && filepath.Clean(home) != "/" {
 		dirs = append(dirs, filepath.Clean(home))
 	}
@@ -118,7 +120,7 @@ func harmless() []string {
 
 // systemDirs must not be written.
 func systemDirs() []string {
-	return []string{"/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/sbin", "/sys", "/usr", "/var/lib/dpkg", "/var/lib/rpm", "/var/spool"}
+	return []string{"/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/sbin", "/sys", "/usr", "/var/lib/dpkg", "/var/lib/rpm", "/var/spool"}
 }
 
 // resolve follows symbolic links as far as the path exists.

@@ -152,21 +152,16 @@ func check(v schema.Values, use schema.Use, n schema.Notes) {
 			n.Warn(keyVolumes, volume+": jobs of every project, on protected and unprotected refs, share this volume: one can leave code there for another")
 		}
 	}
-	if v.Text(keyAuth) != "" && len(v.Texts(keyImages)) == 0 {
-		n.Warn(keyAuth, "every job can pull whatever these logins can read; set "+keyImages)
+	if user, _, _ := strings.Cut(v.Text(keyUser), ":"); user != "root" && strings.Trim(user, "0123456789") != "" {
+		n.Warn(keyUser, user+" is whoever a job's image says, and it may say root; a number is the same user in each")
 	}
-	if use.Lends && v.Text(keyImage) == "" && len(v.Texts(keyImages)) == 0 && containsNever(v) {
-		n.Warn(keyPulls, "with if-not-present or never, every job can use every image on this host, also those that another project pulled with its own credentials; set "+keyImages)
+	open := openLists(v)
+	if v.Text(keyAuth) != "" && open != "" {
+		n.Warn(keyAuth, "every job can pull whatever these logins can read; set "+open)
 	}
-}
-
-func containsNever(v schema.Values) bool {
-	for _, policy := range append(v.Texts(keyPull), v.Texts(keyPulls)...) {
-		if policy != pullAlways {
-			return true
-		}
+	if use.Lends && open != "" && containsNever(v) {
+		n.Warn(keyPulls, "with if-not-present or never, every job can use every image on this host, also those that another project pulled with its own credentials; set "+open)
 	}
-	return false
 }
 
 func checkEngine(v schema.Values, n schema.Notes) {

@@ -60,9 +60,9 @@ func TestGoodValuesAreTaken(t *testing.T) {
 		{keyHost: "tcp://docker.example.com:2376", keyTLSCA: "/ca", keyTLSCert: "/cert", keyTLSKey: "/key"},
 		{keyImage: "ruby:3.4", keyHelper: "registry.example.com:5000/helper@" + digestA},
 		{keyImages: []string{"ruby:*", "registry.example.com/**", "{a,b}:[0-9]*"}, keyServices: []string{"*"}},
-		{keyPull: []string{"always", "if-not-present"}, keyImages: []string{"a"}},
+		{keyPull: []string{"always", "if-not-present"}, keyAuth: "/auth.json", keyImages: []string{"a"}, keyServices: []string{"b"}},
 		{keyUser: "1000:1000"},
-		{keyUsers: []string{"ci", "1000", "a.b_c-d:0"}},
+		{keyUsers: []string{"ci", "1000", "a.b_c-d:0"}}, // a job need ask for none of them
 		{keyMemory: "512m", keyShm: "1G", keyCPUs: "1.5"},
 		{keyMemory: "1073741824"},
 		{keyCPUs: "2"},
@@ -171,8 +171,13 @@ func TestWhatIsGivenUpIsSaid(t *testing.T) {
 		{values{keySecurity: []string{"label=disable"}}, "security_opt"},
 		{values{keySecurity: []string{"apparmor:unconfined"}}, "security_opt"},
 		{values{keyHost: "tcp://127.0.0.1:2375"}, "host: every user"},
-		{values{keyPull: []string{"never"}}, "another project pulled"},
+		{values{keyPull: []string{"never"}}, "another project pulled with its own credentials; set allowed_images and allowed_services"},
+		{values{keyPull: []string{"never"}, keyImage: "ruby:3.4"}, "set allowed_images and allowed_services"}, // a job may name another
+		{values{keyPulls: []string{"always", "never"}, keyImages: []string{"a"}}, "another project pulled with its own credentials; set allowed_services"},
+		{values{keyAuth: "/etc/envrole/auth.json", keyImages: []string{"a"}}, "whatever these logins can read; set allowed_services"},
 		{values{keyTLSCA: "/ca", keyTLSCert: "/c", keyTLSKey: "/k"}, "unix socket"},
+		{values{keyUser: "ci"}, "user: ci is whoever a job's image says"},
+		{values{keyUser: "ci:1000"}, "user: ci is whoever a job's image says"},
 		{values{keyUser: "1", keyUsers: []string{"2"}}, "allowed_users: has no effect"},
 	} {
 		n := said(c.v)

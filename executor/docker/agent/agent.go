@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -26,10 +27,11 @@ const (
 	// it in a place that begins like this, read-only.
 	Dir = "/.envrole"
 	// Path is the agent in its own image.
-	Path = Dir + "/envrole-run"
+	Path = Dir + "/" + programName
 	// Ready is the line by which idle and hold say that they have begun.
 	Ready = "envrole: ready"
 
+	programName   = "envrole-run"
 	runnerProgram = "gitlab-runner"
 	helperProgram = "gitlab-runner-helper"
 )
@@ -46,6 +48,9 @@ const (
 func Main(args []string) (code int, mine bool) {
 	if len(args) > 0 && filepath.Base(args[0]) == runnerProgram {
 		return report(helper(args)), true
+	}
+	if alone(args) {
+		return idle(os.Stdout), true
 	}
 	if len(args) < 3 || args[1] != Flag {
 		return 0, false
@@ -69,6 +74,12 @@ func Main(args []string) (code int, mine bool) {
 		fmt.Fprintf(os.Stderr, "envrole agent: %q is not known to this version\n", verb)
 		return codeUsage, true
 	}
+}
+
+// alone says whether the program was called in a container without arguments, as
+// an entrypoint does that takes its own for a shell's: sh -c, sh -c '... $0'.
+func alone(args []string) bool {
+	return len(args) == 1 && strings.HasPrefix(args[0], Dir) && strings.HasSuffix(args[0], "/"+programName)
 }
 
 func report(err error) int {

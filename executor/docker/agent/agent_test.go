@@ -178,7 +178,7 @@ func TestGitTrustsTheJobsOwnCheckoutBesideWhatTheImageSays(t *testing.T) {
 }
 
 func TestOnlyTheAgentsArgumentsMakeTheAgent(t *testing.T) {
-	for _, args := range [][]string{nil, {"envrole-run"}, {"envrole-run", "script", "build_script"}, {"envrole-run", Flag}, {"/x/gitlab-runner-helper", "x"}} {
+	for _, args := range [][]string{nil, {"envrole-run"}, {"envrole-run", "script", "build_script"}, {"envrole-run", Flag}, {"/x/gitlab-runner-helper", "x"}, {"/usr/local/bin/envrole-run"}} {
 		if _, mine := Main(args); mine {
 			t.Errorf("%q", args)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -47,21 +48,23 @@ func hold(args []string, out io.Writer) error {
 
 // openDir lets every user write into a volume: a helper of root and a job of
 // another user work in the same one. It is a directory that the Engine has just
-// mounted, so its name leads nowhere else.
+// mounted, so its name leads nowhere else. An earlier job may have given it to
+// another user and closed it to all others: so it is not opened for reading, and
+// hold has CAP_FOWNER until it is done.
 func openDir(dir string) error {
-	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0) //nolint:gosec // the plan names it
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("open volume: %w", err)
+		return fmt.Errorf("open volume %s: %w", dir, err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("open volume: %w", err)
+	defer func() { _ = unix.Close(fd) }()
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return fmt.Errorf("open volume %s: %w", dir, err)
 	}
-	if info.Mode().Perm() == 0o777 {
+	if stat.Mode&^unix.S_IFMT == 0o777 {
 		return nil
 	}
-	if err := f.Chmod(0o777); err != nil {
+	if err := os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), 0o777); err != nil { //nolint:gosec // every user is meant
 		return fmt.Errorf("let every user write into %s: %w", dir, err)
 	}
 	return nil

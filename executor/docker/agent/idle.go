@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -48,5 +49,5 @@ func reap() {
 // isIdle says whether the process runs idle.
 func isIdle(pid int) bool {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	return err == nil && bytes.HasSuffix(b, []byte("\x00"+Flag+"\x00idle\x00"))
+	return err == nil && (bytes.HasSuffix(b, []byte("\x00"+Flag+"\x00idle\x00")) || alone(strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")))
 }

@@ -94,6 +94,8 @@ func (a *api) classify(op string, err error) error {
 	case client.IsErrConnectionFailed(err), errors.As(err, &network), strings.Contains(text, "EOF"), strings.Contains(text, "connection reset"), strings.Contains(text, "cannot connect"):
 		return fault.New(fault.Passing, op, "", fmt.Errorf("the Engine at %s cannot be reached: %w", a.address, err),
 			"See that dockerd runs there and that the runner's user may connect: systemctl status docker.")
+	case cerrdefs.IsNotFound(err) && strings.Contains(text, "No such image"): // it was there when it was looked for
+		return fault.New(fault.Passing, op, "", err, "Somebody removed the image meanwhile: docker image prune, by a timer perhaps.")
 	case cerrdefs.IsInvalidArgument(err), cerrdefs.IsNotFound(err), cerrdefs.IsPermissionDenied(err), cerrdefs.IsUnauthorized(err), cerrdefs.IsNotImplemented(err):
 		return fault.New(fault.Permanent, op, "", err, "See executor.docker in the configuration, and the job's image and services.")
 	}

@@ -127,7 +127,7 @@ func (a *api) state(ctx context.Context, name string) (state, error) {
 	return s, err
 }
 
-// untilReady passes lines on until the agent's word, which ends the writing.
+// untilReady passes on what comes until the agent's word, which ends the writing.
 type untilReady struct {
 	out   io.Writer
 	line  []byte
@@ -142,15 +142,17 @@ func (u *untilReady) Write(p []byte) (int, error) {
 		i := bytes.IndexByte(rest, '\n')
 		if i < 0 {
 			u.line = append(u.line, rest...)
-			if len(u.line) > maxStartLine {
-				u.flush()
+			if over := len(u.line) - len(agent.Ready) - 1; over > maxStartLine { // the word may be in the rest
+				u.pass(over)
 			}
 			break
 		}
 		u.line = append(u.line, rest[:i+1]...)
 		rest = rest[i+1:]
-		if string(u.line) == agent.Ready+"\n" {
-			u.ready = true
+		// An entrypoint need not have ended its last line.
+		if before, ok := bytes.CutSuffix(u.line, []byte(agent.Ready+"\n")); ok {
+			u.line, u.ready = before, true
+			u.flush()
 			return len(p), errReady
 		}
 		u.flush()
@@ -158,13 +160,22 @@ func (u *untilReady) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// flush passes on all that waits. What comes next in the log begins a line.
 func (u *untilReady) flush() {
-	if len(u.line) == 0 {
+	if n := len(u.line); n > 0 && u.line[n-1] != '\n' {
+		u.line = append(u.line, '\n')
+	}
+	u.pass(len(u.line))
+}
+
+// pass passes on the first n bytes that wait.
+func (u *untilReady) pass(n int) {
+	if n == 0 {
 		return
 	}
-	_, _ = u.out.Write(u.line) // a log that is gone ends the stage elsewhere
-	u.last = append(u.last[:0], u.line[:min(len(u.line), 400)]...)
-	u.line = u.line[:0]
+	_, _ = u.out.Write(u.line[:n]) // a log that is gone ends the stage elsewhere
+	u.last = append(u.last[:0], u.line[:min(n, 400)]...)
+	u.line = append(u.line[:0], u.line[n:]...)
 }
 
 // tail is the last line, for an error text.

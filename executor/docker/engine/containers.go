@@ -23,8 +23,9 @@ const (
 	holderMemory = 64 << 20
 )
 
-// holderOptions describe the container that owns a network namespace. It has
-// the one capability that routes need, until they stand, and nothing else.
+// holderOptions describe the container that owns a network namespace. Until all
+// stands it has the capability that the block needs, and the job's holder that to
+// open volumes which are another user's; then none.
 func (e *Engine) holderOptions(n int, agentImage string, hosts []string) client.ContainerCreateOptions {
 	pids := int64(holderPids)
 	command := []string{agent.Flag, "hold"}
@@ -44,11 +45,12 @@ func (e *Engine) holderOptions(n int, agentImage string, hosts []string) client.
 	}
 	if e.blocks() {
 		command = append(command, agent.BlockArg)
-		host.CapAdd = []string{"NET_ADMIN"}
+		host.CapAdd = append(host.CapAdd, "NET_ADMIN")
 	}
 	config := &container.Config{Image: agentImage, Entrypoint: []string{agent.Path}, Labels: e.plan.Labels(roleHolder)}
 	options := client.ContainerCreateOptions{Config: config, HostConfig: host, Name: e.holder(n)}
 	if n == 0 {
+		host.CapAdd = append(host.CapAdd, "FOWNER")
 		host.Mounts = append([]mount.Mount{e.agentMount(agent.Dir)}, e.volumeMounts()...)
 		host.Mounts[0].VolumeOptions.NoCopy = false // this image fills it
 		for _, m := range host.Mounts[1:] {
@@ -57,14 +59,30 @@ func (e *Engine) holderOptions(n int, agentImage string, hosts []string) client.
 		if e.plan.Network != "host" {
 			config.Hostname = fmt.Sprintf("job-%d", e.plan.JobID)
 		}
-	} else if e.plan.Network == "" {
-		// A network that other jobs use as well gets no names of this job.
+	}
+	if e.plan.Network == "" { // one that other jobs use as well gets no names of this job
 		options.NetworkingConfig = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
-			e.network(): {Aliases: e.plan.Services[n-1].Aliases},
+			e.network(): {Aliases: e.aliases(n)},
 		}}
 	}
 	config.Cmd = command
 	return options
+}
+
+// jobAlias is how services call the job, as under GitLab's own executor.
+const jobAlias = "build"
+
+// aliases are the names of holder n on the job's network.
+func (e *Engine) aliases(n int) []string {
+	if n > 0 {
+		return e.plan.Services[n-1].Aliases
+	}
+	for _, c := range e.plan.Services {
+		if slices.ContainsFunc(c.Aliases, func(s string) bool { return strings.EqualFold(s, jobAlias) }) {
+			return nil // the author has given the name away
+		}
+	}
+	return []string{jobAlias}
 }
 
 // network is the one that holders join.

@@ -134,10 +134,11 @@ func (*discard) WriteHeader(int)             {}
 func TestNothingIsLeftWhereverPrepareIsCut(t *testing.T) {
 	d := dockertest.Own(t)
 	d.Import(t, fullImage, dockertest.Full())
+	d.Import(t, ciImage, dockertest.Full().With("USER ci")) // a user who is looked up
 	service := docker.Container{Name: fullImage, Pull: []string{"never"}, Entrypoint: []string{"sleep", "1000"}, Aliases: []string{"s"}}
 	job := func(address string) *Engine {
 		return ofProject(t, d, func(p *docker.Plan) {
-			p.Engine, p.Services, p.Volumes = address, []docker.Container{service}, []string{"/own"}
+			p.Engine, p.Services, p.Volumes, p.Image.Name = address, []docker.Container{service}, []string{"/own"}, ciImage
 			p.Helper = &docker.Container{Name: fullImage, Pull: []string{"never"}}
 		})
 	}

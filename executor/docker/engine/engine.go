@@ -60,6 +60,7 @@ const (
 	roleHolder = "holder" // of a network's namespace; n is 0 for the job's, 1+i for service i's
 	roleAgent  = "agent"  // image and volume with the agent
 	roleVolume = "volume" // of the job alone
+	roleUsers  = "users"  // a container that is never started; see owner.go
 )
 
 // holder names the container that holds the network of the job (n = 0) or of

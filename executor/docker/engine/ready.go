@@ -12,7 +12,7 @@ import (
 )
 
 // maxPorts bounds the ports that are tried of one service: its image, which the
-// author chose, may name thousands, and each is tried from the job's holder.
+// author chose, may name thousands, and each is tried at once.
 const maxPorts = 16
 
 // healthPort is the variable by which a service names one port, as under GitLab

@@ -71,7 +71,7 @@ func TestTheLastValueOfAVariableWins(t *testing.T) {
 }
 
 func TestAnEntrypointMayPrepareTheContainer(t *testing.T) {
-	d := dockertest.Start(t)
+	d := engineFor(t)
 	entry := dockertest.Full().WithFile("/entry", dockertest.File{Mode: 0o755, Content: "#!/bin/sh\necho hello from the entrypoint\nexport SET_BY_ENTRYPOINT=yes\nexec \"$@\"\n"})
 	d.Import(t, "entry:latest", entry.With(`ENTRYPOINT ["/entry"]`))
 	d.Import(t, "tool:latest", dockertest.Full().With(`ENTRYPOINT ["/usr/bin/git"]`))
@@ -85,6 +85,16 @@ func TestAnEntrypointMayPrepareTheContainer(t *testing.T) {
 	e, log = prepared(t, d, func(p *docker.Plan) { p.Image.Name = "tool:latest"; p.Image.Entrypoint = []string{""} })
 	if out := must(t, e, "build_script", "echo runs"); out != "runs\n" || log != "" {
 		t.Errorf("put aside: %q, log %q", out, log)
+	}
+	// A shell that takes the command for its script runs the first word alone.
+	for want, entrypoint := range map[string][]string{
+		"runs\n":     {"sh", "-c"},
+		"runs yes\n": {"sh", "-c", "export SET_BY_ENTRYPOINT=yes; printf 'no end of line' && exec sh -c $0"},
+	} {
+		e, log = prepared(t, d, func(p *docker.Plan) { p.Image.Entrypoint = entrypoint })
+		if out := must(t, e, "build_script", "echo runs $SET_BY_ENTRYPOINT"); out != want || strings.Contains(log, "ready") {
+			t.Errorf("%q: %q, log %q", entrypoint, out, log)
+		}
 	}
 	bad := &Engine{plan: plan(t, d, func(p *docker.Plan) { p.Image.Name = "tool:latest" })}
 	var out safeBuffer

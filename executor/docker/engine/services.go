@@ -111,9 +111,10 @@ func (e *Engine) address(ctx context.Context, a *api, name string) (addr netip.A
 	return addr, err
 }
 
-// await waits until a port of service i answers to the job's network. A service
-// that does not is shown with its last lines, and the job goes on: it may know
-// better.
+// await waits until a port of service i answers at its address on the job's
+// network, from the service's own holder: one has no room for a process of each
+// service. A service that does not is shown with its last lines, and the job goes
+// on: it may know better.
 func (e *Engine) await(ctx context.Context, a *api, i int, im image, addr netip.Addr, log io.Writer) error {
 	ports, notes := readyPorts(e.plan.Services[i], im)
 	for _, note := range notes {
@@ -139,7 +140,7 @@ func (e *Engine) await(ctx context.Context, a *api, i int, im image, addr netip.
 		case <-watched.Done():
 		}
 	}()
-	_, err := a.ask(watched, e.plan.ServiceWait+a.timeout, e.holder(0), "", nil, agent.Path, args...)
+	_, err := a.ask(watched, e.plan.ServiceWait+a.timeout, e.holder(i+1), "", nil, agent.Path, args...)
 	if err == nil || ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,6 +51,25 @@ func TestServicesAnswerByTheirAliasesOnTheSamePort(t *testing.T) {
 		if strings.Contains(log, "warning: service") {
 			t.Errorf("network %q: %q", network, log)
 		}
+	}
+}
+
+// A service may call the job, unless another service has its name.
+func TestAServiceReachesTheJobByItsName(t *testing.T) {
+	d := serviceImages(t)
+	caller := web("", "caller")
+	caller.Command = []string{`mkdir /w; until wget -qO /w/index.html http://build:8000/; do sleep 0.1; done; exec httpd -f -p 80 -h /w`}
+	serve := `mkdir -p /tmp/w; echo "$WORD" >/tmp/w/index.html; httpd -p 8000 -h /tmp/w
+for i in $(seq 200); do wget -qO- http://caller/ 2>/dev/null && break; sleep 0.1; done`
+	e, _ := prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services, p.ServiceWait = []docker.Container{caller}, 0 })
+	if out := must(t, e, "build_script", serve, "WORD=of the job"); out != "of the job\n" {
+		t.Errorf("%q", out)
+	}
+	named := web("of the service", "Build")
+	named.Command[0] = strings.Replace(named.Command[0], "-p 80", "-p 8000", 1)
+	e, _ = prepared(t, d, func(p *docker.Plan) { inSh(p); p.Services, p.ServiceWait = []docker.Container{caller, named}, 0 })
+	if out := must(t, e, "build_script", serve, "WORD=of the job"); out != "of the service\n" {
+		t.Errorf("%q", out)
 	}
 }
 
@@ -122,6 +143,33 @@ func TestThePortsThatAreWaitedForAreBounded(t *testing.T) {
 		if limit := memoryLimit(t, d, e.holder(n)); limit <= 0 || limit > 64<<20 {
 			t.Errorf("holder %d may take %d bytes", n, limit)
 		}
+	}
+}
+
+// A holder has room for the agent and one more process, not for one of each of
+// fifty services.
+func TestNoHolderWaitsForMoreThanOneService(t *testing.T) {
+	d := serviceImages(t)
+	e, log := prepared(t, d, func(p *docker.Plan) {
+		inSh(p)
+		p.Services = []docker.Container{web("a", "a"), web("b", "b"), web("c", "c")}
+	})
+	if strings.Contains(log, "warning: service") {
+		t.Errorf("%q", log)
+	}
+	filters := url.QueryEscape(`{"type":["container"],"event":["exec_start"],"label":["` + docker.LabelJob + "=" + e.plan.Mark + `"]}`)
+	waits := map[string]int{}
+	for line := range strings.Lines(get(t, d, "/events?since=0&until="+strconv.FormatInt(time.Now().Unix()+1, 10)+"&filters="+filters)) {
+		event := decode[struct {
+			Action string
+			Actor  struct{ Attributes struct{ Name string } }
+		}](t, line)
+		if strings.Contains(event.Action, " wait ") {
+			waits[event.Actor.Attributes.Name]++
+		}
+	}
+	if want := map[string]int{e.holder(1): 1, e.holder(2): 1, e.holder(3): 1}; !maps.Equal(waits, want) {
+		t.Errorf("%v", waits)
 	}
 }
 

@@ -11,13 +11,9 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
@@ -33,7 +29,10 @@ const maxSlots = 4096
 // script makes belong to the image's user, and one of another image could not
 // change or remove them: so each user has volumes of its own.
 func (e *Engine) takeSlot(ctx context.Context, a *api, job image) error {
-	e.owner = ownerPart(e.plan.Image.User, job.user)
+	var err error
+	if e.owner, err = e.ownerPart(ctx, a, job); err != nil {
+		return err
+	}
 	if e.plan.BuildsVolume == "" {
 		return e.ensureVolume(ctx, a, e.agentVolume(), e.plan.Labels(roleAgent))
 	}
@@ -113,27 +112,4 @@ func (e *Engine) cacheVolume() string {
 // has to make, because somebody removed it meanwhile: then it can be found.
 func named(source, target string, labels map[string]string) mount.Mount {
 	return mount.Mount{Type: mount.TypeVolume, Source: source, Target: target, VolumeOptions: &mount.VolumeOptions{NoCopy: true, Labels: labels}}
-}
-
-// plainUser says whether a user can be part of a volume's name as it is.
-func plainUser(s string) bool {
-	return regexp.MustCompile(`^[a-z0-9_][a-z0-9_.-]{0,31}$`).MatchString(s)
-}
-
-// ownerPart is the part of a volume's name that stands for the user who owns
-// what lies there; none for root. Groups do not count.
-func ownerPart(configured, ofImage string) string {
-	user := configured
-	if user == "" {
-		user = ofImage
-	}
-	user, _, _ = strings.Cut(user, ":")
-	switch {
-	case user == "" || user == "0" || user == "root":
-		return ""
-	case plainUser(user):
-		return "-u-" + user
-	}
-	sum := sha256.Sum256([]byte(user))
-	return "-d-" + hex.EncodeToString(sum[:8])
 }

@@ -129,20 +129,3 @@ func TestAJobTakenForDeadGetsNoContainerInAnothersBuilds(t *testing.T) {
 		t.Errorf("%v %v", err, got.Volume.Labels)
 	}
 }
-
-func TestVolumesAreOfOneOwner(t *testing.T) {
-	for _, c := range []struct{ configured, ofImage, want string }{
-		{"", "", ""},
-		{"", "root", ""},
-		{"", "0:0", ""},
-		{"root:ci", "1000", ""},
-		{"", "1000", "-u-1000"},
-		{"", "1000:1000", "-u-1000"},
-		{"ci", "root", "-u-ci"},
-		{"", "../x", "-d-d6b96a97d147daaa"}, // a volume's name has no place for it
-	} {
-		if got := ownerPart(c.configured, c.ofImage); got != c.want {
-			t.Errorf("%q, %q: %q", c.configured, c.ofImage, got)
-		}
-	}
-}

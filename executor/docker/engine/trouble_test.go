@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
 	"envrole/executor/docker"
 	"envrole/internal/dockertest"
 	"envrole/roles/fault"
@@ -53,6 +56,23 @@ func TestAFullDiskIsAClearFaultAndLeavesNothing(t *testing.T) {
 	must(t, again, "build_script", "true")
 	if again.slot != "-0" {
 		t.Error(again.slot)
+	}
+}
+
+// Administrators have docker image prune run by a timer: what was there a moment
+// ago is pulled anew by the next try.
+func TestAnImageThatIsRemovedMeanwhileIsPassing(t *testing.T) {
+	d := dockertest.Start(t)
+	e := &Engine{plan: plan(t, d, nil)}
+	a, err := e.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	options := client.ContainerCreateOptions{Name: e.jobContainer(), Config: &container.Config{Image: "sha256:" + strings.Repeat("0", 64)}, HostConfig: &container.HostConfig{}}
+	err = a.create(t.Context(), options)
+	if fault.ClassOf(err) != fault.Passing || !strings.Contains(fault.HelpOf(err), "prune") {
+		t.Errorf("%v (%v, %q)", err, fault.ClassOf(err), fault.HelpOf(err))
 	}
 }
 

@@ -50,6 +50,27 @@ func TestVolumesOutliveTheJobAndAreOfOneKindOfRef(t *testing.T) {
 	}
 }
 
+// A script may change whose the volume is, and who may enter it. The next job is
+// not stopped by that.
+func TestAVolumeThatAScriptClosedIsOpenAgain(t *testing.T) {
+	d := engineFor(t)
+	with := func(p *docker.Plan) { p.BuildsVolume, p.CacheVolume = "closed-builds", "closed-cache" }
+	for _, mode := range []string{"700", "1777", "000"} {
+		e, _ := prepared(t, d, with)
+		must(t, e, "build_script", "echo kept >/builds/file; chown 1000:1000 /builds /cache; chmod "+mode+" /builds /cache")
+		if err := e.Cleanup(t.Context(), &safeBuffer{}, &safeBuffer{}); err != nil {
+			t.Error(err)
+		}
+		e, _ = prepared(t, d, with)
+		if out := must(t, e, "build_script", "cat /builds/file; stat -c %a /builds /cache"); out != "kept\n777\n777\n" {
+			t.Errorf("%s: %q", mode, out)
+		}
+		if err := e.Cleanup(t.Context(), &safeBuffer{}, &safeBuffer{}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Somebody's volume under the name of a project's is not given to a job.
 func TestAForeignVolumeIsNotUsed(t *testing.T) {
 	d := engineFor(t)

@@ -50,6 +50,7 @@ func TestEachConditionFailsAlone(t *testing.T) {
 		{"merge-request pipeline", func(f *Facts) { f.MergeRequest = true }, CondMergeRequests, `merge_requests: the pipeline runs for a merge request (ref "main")`},
 		{"merge-request ref", func(f *Facts) { f.Ref.Value = "refs/merge-requests/9/head" }, CondMergeRequests, ""},
 
+		{"ref perhaps protected", func(f *Facts) { f.RefProtected, f.RefProtectionUnsaid = false, true }, CondRefProtected, `ref_protected: nobody says whether the ref "main" is protected; runners before 18.4 and GitLab before 18.3 do not (see legacy_ref_protected)`},
 		{"ref not protected", func(f *Facts) { f.RefProtected = false }, CondRefProtected, `ref_protected: the ref "main" is not protected`},
 
 		{"other branch", func(f *Facts) { f.Ref.Value = "feature-9" }, CondRefs, `refs: the branch "feature-9" is not "main" or "release/*"`},

@@ -72,6 +72,8 @@ type Facts struct {
 	Tag         bool // the ref is a tag
 	// RefProtected is true only where GitLab says so.
 	RefProtected bool
+	// RefProtectionUnsaid: nobody said whether it is. It changes words only.
+	RefProtectionUnsaid bool
 	// MergeRequest is true for every pipeline that runs for a merge request.
 	MergeRequest bool
 

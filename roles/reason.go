@@ -30,6 +30,9 @@ func (v Verdict) detail(f *Facts) string {
 	case CondMergeRequests:
 		return "the pipeline runs for a merge request (ref " + quote(f.Ref.Value) + ")"
 	case CondRefProtected:
+		if f.RefProtectionUnsaid {
+			return "nobody says whether the ref " + quote(f.Ref.Value) + " is protected; runners before 18.4 and GitLab before 18.3 do not (see legacy_ref_protected)"
+		}
 		return "the ref " + quote(f.Ref.Value) + " is not protected"
 	case CondRefs:
 		return r.refDetail(f)

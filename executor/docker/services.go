@@ -234,5 +234,5 @@ func validPlatform(s string) bool {
 
 // refuse is a refusal of what a job's YAML asks for.
 func refuse(keyword string, err error, help string) error {
-	return fault.New(fault.Refused, "run the job in containers", keyword, err, help)
+	return fault.New(fault.Refused, "run the job in containers with", keyword, err, help)
 }

@@ -48,6 +48,7 @@ func (p *Payload) Facts(opts FactOptions) (roles.Facts, error) {
 		Source:       p.authorsWord(sourceVariable),
 		JobURL:       fmt.Sprintf("%s/%s/-/jobs/%d", strings.TrimRight(opts.GitLabURL, "/"), path, p.ID),
 	}
+	f.RefProtectionUnsaid = p.Git.Protected == nil && !opts.LegacyRefProtected
 	// A ref of an unknown type stays absent: no condition on refs may hold by
 	// mistaking something new for a branch.
 	if p.Git.Ref != "" && (p.Git.RefType == "branch" || p.Git.RefType == "tag") {

@@ -39,10 +39,10 @@ func TestFactsComeFromStructuredFieldsAndNameTheirSource(t *testing.T) {
 func TestOldPayloadGivesProjectFromRepositoryURLAndNoProtection(t *testing.T) {
 	p := payload(t, "runner_17.json", nil)
 	f := facts(t, p, FactOptions{GitLabURL: "http://127.0.0.1"})
-	if f.ProjectPath.Value != "acme/shop/web" || f.ProjectPath.From != roles.Payload || f.RefProtected || f.PipelineID != 0 {
+	if f.ProjectPath.Value != "acme/shop/web" || f.ProjectPath.From != roles.Payload || f.RefProtected || !f.RefProtectionUnsaid || f.PipelineID != 0 {
 		t.Errorf("%+v", f)
 	}
-	if f := facts(t, p, FactOptions{GitLabURL: "http://127.0.0.1", LegacyRefProtected: true}); !f.RefProtected {
+	if f := facts(t, p, FactOptions{GitLabURL: "http://127.0.0.1", LegacyRefProtected: true}); !f.RefProtected || f.RefProtectionUnsaid {
 		t.Error("legacy_ref_protected was not honoured")
 	}
 }

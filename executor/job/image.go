@@ -227,7 +227,7 @@ func (c *Containers) UnsupportedError() error {
 	if len(c.Unsupported) == 0 {
 		return nil
 	}
-	return fault.New(fault.Refused, "run the job in containers", strings.Join(c.Unsupported, ", "),
+	return fault.New(fault.Refused, "run the job in containers with", strings.Join(c.Unsupported, ", "),
 		errors.New("the job's YAML asks for what this executor cannot do"),
 		"Remove the keyword from the job, or run the job on a runner whose executor knows it.")
 }

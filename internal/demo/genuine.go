@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"envrole/internal/fakecoordinator"
@@ -48,7 +47,7 @@ func (w *world) genuineRunner(ctx context.Context, payload []byte) (string, erro
 	if state != "success" {
 		return log, errors.Join(fmt.Errorf("gitlab-runner ended the job with %q %d %s:\n%s", state, code, reason, out), err)
 	}
-	return regexp.MustCompile(`\x1b\[[0-9;]*[a-zA-Z]|section_(start|end):[^\r\n]*[\r\n]?`).ReplaceAllString(strings.ReplaceAll(log, "\r", ""), ""), nil
+	return plain(log), nil
 }
 
 // withScript puts the demo's script into the payload and takes out what needs a

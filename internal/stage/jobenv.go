@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"errors"
 	"os"
 
 	"envrole/roles/fault"
@@ -42,6 +43,10 @@ func ReadHanded() (Handed, error) {
 	}
 	return h, nil
 }
+
+// NothingHanded says whether config has handed nothing on: it has refused the
+// job, or the runner does not call it.
+func NothingHanded(err error) bool { return errors.Is(err, errNotHanded) }
 
 // ReadHandedButKey is ReadHanded for who gets the job's key in another way.
 func ReadHandedButKey() (Handed, error) {

@@ -291,6 +291,25 @@ func TestCleanupSaysOnceWhatToDo(t *testing.T) {
 	}
 }
 
+// Config refuses a job, so nothing was handed on: no word of a runner that is set
+// up wrongly.
+func TestCleanupAfterARefusalInConfigIsCalm(t *testing.T) {
+	h := newHost(t)
+	for _, name := range []string{stage.EnvLease, stage.EnvKey, stage.EnvState, stage.EnvOwner} {
+		t.Setenv(name, "")
+	}
+	h.must(cleanup.Stage())
+	if got := h.stderr.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "no job_env: only leftovers are swept") {
+		t.Errorf("got %q", got)
+	}
+	t.Setenv(stage.EnvLease, "no lease id")
+	t.Setenv(stage.EnvState, h.state)
+	h.must(cleanup.Stage())
+	if got := h.stderr.String(); !strings.Contains(got, "not a lease id") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // After the red button a job must be told what happened, not that a file is gone.
 func TestAJobWhoseSessionWasTakenBackIsToldSo(t *testing.T) {
 	h := newHost(t)

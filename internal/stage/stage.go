@@ -92,7 +92,7 @@ func Main(s Stage, args []string) int {
 		return 0
 	}
 	if !said(err) {
-		Explain(os.Stderr, err)
+		explainEnd(os.Stderr, err, context.Cause(ctx))
 	}
 	return ExitCode(err, runner)
 }

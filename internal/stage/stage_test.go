@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +37,37 @@ func TestOneFunctionTurnsErrorsIntoExitCodes(t *testing.T) {
 	} {
 		if got := ExitCode(tc.err, runner); got != tc.code {
 			t.Errorf("%v: code %d, want %d", tc.err, got, tc.code)
+		}
+	}
+}
+
+// A cancelled job is nobody's failure, and its log must not name one; what went
+// wrong besides is still said.
+func TestAStageThatTheRunnerEndsHasNotFailed(t *testing.T) {
+	for _, tc := range []struct {
+		err  func(cause error) error
+		want string
+	}{
+		{func(cause error) error { return fmt.Errorf("run x: %w", cause) }, "envrole: stopped by the runner: run x: terminated signal received\n"},
+		{func(cause error) error {
+			return fault.New(fault.Internal, "end processes of", "x", errors.Join(errors.New("one is left"), cause), "")
+		}, "envrole: failed: end processes of x: one is left\n  terminated signal received\n"},
+		{func(cause error) error {
+			return errors.Join(fmt.Errorf("run x: %w", cause), errors.New("the disk is full"))
+		}, "envrole: failed: run x: terminated signal received\n  the disk is full\n"},
+		{func(cause error) error { return fault.New(fault.Internal, "free", "x", cause, "") }, "envrole: failed: free x: terminated signal received\n"},
+		{func(error) error { return errors.New("run x: the disk is full") }, "envrole: failed: run x: the disk is full\n"},
+	} {
+		ctx, stop := signal.NotifyContext(t.Context(), syscall.SIGTERM)
+		if err := unix.Kill(os.Getpid(), unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		<-ctx.Done()
+		var out bytes.Buffer
+		explainEnd(&out, tc.err(context.Cause(ctx)), context.Cause(ctx))
+		stop()
+		if out.String() != tc.want {
+			t.Errorf("got %q, want %q", out.String(), tc.want)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func Apply(f roles.Facts, p Proof) (roles.Facts, error) {
 	f.EnvironmentProtected = signed(p.EnvironmentProtected, roles.Absent)
 	f.CIConfig = signed(p.Config, roles.Absent)
 	f.Source = signed(p.Source, roles.Absent)
-	f.RefProtected = p.RefProtected
+	f.RefProtected, f.RefProtectionUnsaid = p.RefProtected, false
 	f.ProjectPath = signed(f.ProjectPath.Value, f.ProjectPath.From)
 	f.PipelineID, f.UserID, f.IDsFrom = p.PipelineID, p.UserID, roles.IDToken
 	if !roles.IsMergeRequestRef(f.Ref.Value) && f.Ref.Known() {

@@ -57,7 +57,7 @@ func run(ctx context.Context, call stage.Call) (err error) {
 		}
 		dir = conf.State.Dir
 	}
-	if handedErr != nil {
+	if handedErr != nil && !stage.NothingHanded(handedErr) {
 		stage.Say(call.Stderr, "%v", handedErr)
 	}
 	if c.ledger, err = lease.Open(dir); err != nil {

@@ -20,6 +20,9 @@ import (
 // went to the whole process group: it did not exist yet when the signal came.
 const settle = 50 * time.Millisecond
 
+// start is (*exec.Cmd).Start; a test makes it slow.
+var start = (*exec.Cmd).Start
+
 // command is one call of a program of the wrapped driver.
 type command struct {
 	what string   // for errors: "prepare", "run build_script"
@@ -53,8 +56,8 @@ func (c command) run(ctx context.Context, stdout, stderr io.Writer, ended func()
 		Path: c.argv[0], Args: c.argv, Env: c.env, Stdout: out.stdout(), Stderr: out.stderr(),
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}
-	begun := time.Now()
-	err = cmd.Start()
+	err = start(cmd)
+	begun := time.Now() // not before: on a busy host a start may take longer than settle
 	out.started()
 	if err != nil {
 		_ = out.drain()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -118,6 +119,42 @@ func TestAStageThatIsSignalledEarlyDoesNotWaitForEver(t *testing.T) {
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			t.Fatalf("after %d ms: the signal was lost", i*3)
 		}
+	}
+}
+
+// On a busy host a start takes its time: a signal that came meanwhile went to a
+// group in which the driver was not yet, however long ago.
+func TestASignalDuringASlowStartIsNotLost(t *testing.T) {
+	j := newJob(t)
+	pipe := filepath.Join(t.TempDir(), "never")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	start = func(cmd *exec.Cmd) error {
+		cancel()
+		time.Sleep(2 * settle)
+		return cmd.Start()
+	}
+	t.Cleanup(func() { start = (*exec.Cmd).Start })
+	done := make(chan error, 1)
+	go func() {
+		c := command{what: "run", argv: []string{j.program("#!/bin/sh\nread never < " + pipe + "\n")}, env: os.Environ()}
+		done <- c.run(ctx, io.Discard, nil, nil)
+	}()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the driver was not told")
+		f, err := os.OpenFile(pipe, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		<-done
 	}
 }
 

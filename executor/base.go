@@ -43,7 +43,8 @@ type Base interface {
 // which: `envrole sweep` calls it.
 type Sweeper interface {
 	// Sweep removes what belongs to jobs of this state directory whose lease
-	// alive denies. It says on log what it removed.
+	// alive denies. It says on log what it removed. ErrUnreached says that it
+	// could not look, because nobody answers where the base would keep things.
 	Sweep(ctx context.Context, job Job, alive func(leaseID string) bool, log io.Writer) error
 }
 
@@ -59,6 +60,10 @@ type Unnamed interface {
 // ErrElsewhere is what Open gives in a program that does not link the base's
 // own libraries: `envrole stage` does.
 var ErrElsewhere = errors.New("this base runs in the envrole program")
+
+// ErrUnreached is what Sweep gives where nobody answers: of a base that is not
+// configured that is no finding, since a host need not have what it runs on.
+var ErrUnreached = errors.New("it cannot be reached")
 
 // Job is what a base is told of a job. It holds no session and decides nothing
 // about one.

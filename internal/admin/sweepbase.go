@@ -9,7 +9,6 @@ import (
 	"envrole/executor"
 	"envrole/internal/bases"
 	"envrole/internal/stage"
-	"envrole/roles/fault"
 	"envrole/roles/lease"
 	"envrole/roles/settings"
 )
@@ -27,9 +26,9 @@ func sweepBases(ctx context.Context, set bases.Set, conf *settings.Settings, led
 		if base.Table().Name == conf.Executor.Base {
 			continue
 		}
-		// One that cannot even look, as where no Engine runs, has nothing to
-		// remove there.
-		if err := sweepBase(ctx, base, conf, ledger, log); fault.ClassOf(err) == fault.Internal && !errors.Is(err, executor.ErrElsewhere) {
+		// Most hosts have no Engine, and that is no finding. Everything else is:
+		// something of a dead job may have stayed.
+		if err := sweepBase(ctx, base, conf, ledger, log); !errors.Is(err, executor.ErrElsewhere) && !errors.Is(err, executor.ErrUnreached) {
 			errs = append(errs, err)
 		}
 	}

@@ -35,7 +35,9 @@ func (s sweeping) Sweep(_ context.Context, job executor.Job, _ func(string) bool
 
 func TestASweepLooksAtEveryBase(t *testing.T) {
 	conf := &settings.Settings{Executor: settings.Executor{Base: "one"}, State: settings.State{Dir: "/state"}}
-	noEngine := fault.New(fault.Passing, "connect to the Engine", "", errors.New("no Engine"), "")
+	noEngine := fault.New(fault.Passing, "connect to the Engine", "", fmt.Errorf("no Engine: %w", executor.ErrUnreached), "")
+	stays := fault.New(fault.Passing, "remove container", "x", errors.New("device busy"), "")
+	closed := fault.New(fault.Permanent, "list containers", "", errors.New("not for you"), "")
 	for name, c := range map[string]struct {
 		one, two error
 		want     string
@@ -44,6 +46,8 @@ func TestASweepLooksAtEveryBase(t *testing.T) {
 		"the configured one cannot":   {noEngine, nil, "no Engine"},
 		"another one cannot":          {nil, noEngine, ""},
 		"another is elsewhere":        {nil, executor.ErrElsewhere, ""},
+		"another keeps something":     {nil, stays, "device busy"},
+		"another may not look":        {nil, closed, "not for you"},
 		"another could not clean":     {nil, fault.New(fault.Internal, "free user", "x", errors.New("not clean"), ""), "not clean"},
 		"both":                        {noEngine, errors.New("not clean"), "not clean"},
 		"the configured is elsewhere": {executor.ErrElsewhere, nil, "envrole program"},

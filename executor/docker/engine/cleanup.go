@@ -13,6 +13,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 
+	"envrole/executor"
 	"envrole/executor/docker"
 	"envrole/roles/fault"
 )
@@ -57,6 +58,9 @@ func Sweep(ctx context.Context, p docker.Plan, alive func(leaseID string) bool, 
 	}
 	defer func() { _ = a.Close() }()
 	leases, err := a.leases(ctx, p.Host)
+	if client.IsErrConnectionFailed(err) {
+		return unreached{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -73,6 +77,13 @@ func Sweep(ctx context.Context, p docker.Plan, alive func(leaseID string) bool, 
 	}
 	return errors.Join(errs...)
 }
+
+// unreached is an error that is also executor.ErrUnreached.
+type unreached struct{ error }
+
+func (u unreached) Is(target error) bool { return target == executor.ErrUnreached }
+
+func (u unreached) Unwrap() error { return u.error }
 
 // labelled selects by labels.
 func labelled(labels ...string) client.Filters { return client.Filters{}.Add("label", labels...) }

@@ -32,13 +32,31 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if do := os.Getenv(helperVariable); do != "" {
+		claimsDir = os.Getenv(claimsVariable)
 		if err := helper(do); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(3)
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(withClaims(m.Run))
+}
+
+// claimsVariable tells helpers where these tests have their claims.
+const claimsVariable = "SHELL_TEST_CLAIMS"
+
+func withClaims(run func() int) int {
+	dir, err := os.MkdirTemp("", "claims")
+	if err == nil {
+		err = os.Setenv(claimsVariable, dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 3
+	}
+	claimsDir = dir
+	defer os.RemoveAll(dir)
+	return run()
 }
 
 func helper(do string) error {

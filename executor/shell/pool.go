@@ -96,27 +96,44 @@ func (b book) try(ctx context.Context, job executor.Job, who account, dir string
 	if holder != "" {
 		return holder, nil
 	}
-	if dead == nil {
-		if holder, err = who.strangers(); holder != "" || err != nil {
-			return holder, err
-		}
-	}
 	if dead != nil {
 		if err := b.clean(ctx, *dead); err != nil {
 			return "cannot be cleaned: " + err.Error(), nil // the next user may do
 		}
 	}
+	return b.give(ctx, job, who, dir)
+}
+
+// give writes down that the job has the user, which no job of this state
+// directory has, unless one of another has it. The caller holds the user's lock.
+func (b book) give(ctx context.Context, job executor.Job, who account, dir string) (holder string, err error) {
+	c, err := claimUID(ctx, who.uid, 0)
+	if errors.Is(err, errTaken) {
+		return "is just being taken or freed by another state directory", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer c.release()
+	if holder, err = c.elsewhere(b.path(who.name, recordEnding)); holder != "" || err != nil {
+		return holder, err
+	}
+	if holder, err = who.strangers(); holder != "" || err != nil {
+		return holder, err
+	}
+	if err := c.write(b.path(who.name, recordEnding)); err != nil {
+		return "", err
+	}
 	return "", b.write(newTenancy(job, who, dir))
 }
 
-// strangers says which processes a user has that no job has: most likely one
-// whose record is in another state directory.
+// strangers says which processes a user has that no job has.
 func (who account) strangers() (holder string, err error) {
 	found, err := processesOf(who.uid)
 	if err != nil || len(found) == 0 {
 		return "", err
 	}
-	return fmt.Sprintf("has processes of no job that is written down here (%d, pid %d among them): another state directory names it, or something else runs as it", len(found), found[0].pid), nil
+	return fmt.Sprintf("has processes of no job that is written down (%d, pid %d among them): something else runs as it", len(found), found[0].pid), nil
 }
 
 // taken says what keeps a user, if anything does, and gives the tenancy of the
@@ -140,7 +157,12 @@ func (b book) taken(job executor.Job, user string) (dead *tenancy, holder string
 // clean removes what the tenancy's job left, and frees the user; if that fails,
 // nobody gets it until a sweep succeeds. The caller holds the user's lock for itself.
 func (b book) clean(ctx context.Context, t tenancy) error {
-	err := scour(ctx, t)
+	c, err := b.claimOf(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer c.release()
+	err = scour(ctx, t)
 	if err == nil {
 		return b.free(t.User)
 	}
@@ -209,7 +231,7 @@ func (p Plan) release(ctx context.Context) error {
 	if err != nil || t == nil {
 		return err
 	}
-	killErr := killAllOf(t.UID)
+	killErr := b.killAll(ctx, *t)
 	lock.Close()
 	lock, t, err = mine(unix.LOCK_EX, longWait)
 	if err == nil && t == nil {

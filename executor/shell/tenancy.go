@@ -98,6 +98,9 @@ func namespace(kind string) string {
 	return name
 }
 
+// recordEnding is that of a tenancy's file.
+const recordEnding = ".json"
+
 // book is the tenancies of a state directory.
 type book struct{ dir string }
 
@@ -124,7 +127,7 @@ func (b book) path(user, ending string) string { return filepath.Join(b.dir, use
 // read gives the tenancy of a user, or nil if it is free. A record that cannot
 // be read is an error: nobody knows what its job left.
 func (b book) read(user string) (*tenancy, error) {
-	text, err := os.ReadFile(b.path(user, ".json"))
+	text, err := os.ReadFile(b.path(user, recordEnding))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // free
 	}
@@ -151,7 +154,7 @@ func (b book) write(t tenancy) error {
 	tmp := b.path(t.User, ".new-"+rand.Text())
 	err = os.WriteFile(tmp, append(text, '\n'), 0o600)
 	if err == nil {
-		err = os.Rename(tmp, b.path(t.User, ".json"))
+		err = os.Rename(tmp, b.path(t.User, recordEnding))
 	}
 	if err != nil {
 		_ = os.Remove(tmp)
@@ -162,7 +165,7 @@ func (b book) write(t tenancy) error {
 
 // free ends the tenancy of a user. The caller holds the user's lock.
 func (b book) free(user string) error {
-	if err := os.Remove(b.path(user, ".json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(b.path(user, recordEnding)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return b.fault("remove", user, err)
 	}
 	return nil
@@ -179,7 +182,7 @@ func (b book) users() ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok {
+		if name, ok := strings.CutSuffix(e.Name(), recordEnding); ok {
 			names = append(names, name)
 		}
 	}

@@ -31,22 +31,30 @@ func (b book) lock(ctx context.Context, user string, how int, wait time.Duration
 	if err != nil {
 		return nil, b.fault("lock", user, err)
 	}
+	switch err := lockFile(ctx, f, how, wait); {
+	case errors.Is(err, errTaken) || ctx.Err() != nil:
+		f.Close()
+		return nil, fmt.Errorf("lock user %s: %w", user, err)
+	case err != nil:
+		f.Close()
+		return nil, b.fault("lock", user, err)
+	}
+	return f, nil
+}
+
+// lockFile locks an open file, and waits as long as wait for who has it.
+func lockFile(ctx context.Context, f *os.File, how int, wait time.Duration) error {
 	for end := time.Now().Add(wait); ; {
-		_, err = ignoringEINTR(func() (int, error) { return 0, unix.Flock(int(f.Fd()), how|unix.LOCK_NB) })
+		_, err := ignoringEINTR(func() (int, error) { return 0, unix.Flock(int(f.Fd()), how|unix.LOCK_NB) })
 		switch {
-		case err == nil:
-			return f, nil
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			f.Close()
-			return nil, b.fault("lock", user, err)
+		case err == nil, !errors.Is(err, unix.EWOULDBLOCK):
+			return err
 		case !time.Now().Before(end):
-			f.Close()
-			return nil, fmt.Errorf("user %s: %w", user, errTaken)
+			return errTaken
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("lock user %s: %w", user, context.Cause(ctx))
+			return context.Cause(ctx)
 		case <-time.After(lockPause):
 		}
 	}

@@ -95,6 +95,14 @@ func TestCheckIsContentWithAGoodFile(t *testing.T) {
 	}
 }
 
+// A reader of the JSON goes through lists, whatever is wrong with the file.
+func TestCheckPrintsListsAlsoOfAFileThatIsNone(t *testing.T) {
+	out, _, code := call(t, "check", "--json", "--config", filepath.Join(t.TempDir(), "none"))
+	if code != exitFinding || !strings.Contains(out, `"warnings": []`) || strings.Contains(out, "null") {
+		t.Errorf("%d\n%s", code, out)
+	}
+}
+
 func TestExplainByFlags(t *testing.T) {
 	file, _ := write(t, good)
 	for _, tc := range []struct {

@@ -51,7 +51,7 @@ func check(con console, strict bool) (int, error) {
 		onHost := examine(conf)
 		problems, conf.Warnings = append(problems, onHost.problems...), append(conf.Warnings, onHost.warnings...)
 	}
-	res := checkResult{File: con.config, Usable: err == nil && len(problems) == 0, Problems: views(problems)}
+	res := checkResult{File: con.config, Usable: err == nil && len(problems) == 0, Problems: views(problems), Warnings: views(nil)}
 	if conf != nil {
 		res.Rules, res.Warnings, res.Notes = len(conf.Rules), views(conf.Warnings), conf.Notes()
 	}

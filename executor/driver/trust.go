@@ -44,23 +44,30 @@ func (Base) MayLend(_ context.Context, _ executor.Job, plan json.RawMessage, aut
 		"Administrator: give the files and every directory above them to root, not writable by others (chown root:root, chmod go-w).")
 }
 
-// files are the programs of the driver, and every file that their arguments name:
-// of `/usr/bin/python3 /opt/driver.py` the second is the driver, and
-// `--config=/etc/driver.toml` says what it does. Of the rest see unchecked.
+// files are what the four commands name, see filesOf.
 func (p Plan) files() []string {
 	var out []string
 	for _, argv := range [][]string{p.Config, p.Prepare, p.Run, p.Cleanup} {
-		for i, arg := range argv {
-			if i > 0 {
-				if _, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(arg, "-") {
-					arg = value
-				}
-				if info, err := os.Stat(arg); !filepath.IsAbs(arg) || err != nil || !info.Mode().IsRegular() {
-					continue
-				}
+		out = append(out, filesOf(argv)...)
+	}
+	return out
+}
+
+// filesOf are a program of the driver, and every file that its arguments name:
+// of `/usr/bin/python3 /opt/driver.py` the second is the driver, and
+// `--config=/etc/driver.toml` says what it does. Of the rest see unchecked.
+func filesOf(argv []string) []string {
+	var out []string
+	for i, arg := range argv {
+		if i > 0 {
+			if _, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(arg, "-") {
+				arg = value
 			}
-			out = append(out, arg)
+			if info, err := os.Stat(arg); !filepath.IsAbs(arg) || err != nil || !info.Mode().IsRegular() {
+				continue
+			}
 		}
+		out = append(out, arg)
 	}
 	return out
 }

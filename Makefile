@@ -9,7 +9,7 @@ DOCS := $(PREFIX)/share/doc/envrole
 BIN := bin
 BINARIES := envrole envrole-config envrole-prepare envrole-run envrole-cleanup
 GO ?= go
-GOBIN := $(shell $(GO) env GOPATH)/bin
+GOBIN = $(shell $(GO) env GOPATH)/bin
 GOFLAGS_BUILD := -trimpath -ldflags="-s -w"
 # a number of runs, not a time: go test fails now and then when the time ends
 FUZZTIME ?= 3000x
@@ -63,7 +63,9 @@ vuln: ## govulncheck; says loudly when its database is out of reach
 
 ci: vet lint test race e2e fuzz vuln demo ## everything that CI runs
 
-install: build ## install binaries, docs, example configuration and units under DESTDIR/PREFIX
+# sudo has a PATH of its own, mostly without Go: then what is built is installed
+install: $(if $(shell command -v $(GO)),build) ## install binaries, docs, example configuration and units under DESTDIR/PREFIX
+	@for b in $(BINARIES); do [ -x $(BIN)/$$b ] || { echo "$(BIN)/$$b is not built: run make build first" >&2; exit 1; }; done
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/envrole $(DESTDIR)$(DOCS)/docs $(DESTDIR)$(DOCS)/packaging
 	install -m 0755 $(addprefix $(BIN)/,$(BINARIES)) $(DESTDIR)$(PREFIX)/bin/
 	install -m 0644 config.example.toml $(filter-out %_test.go,$(wildcard packaging/*)) $(DESTDIR)$(PREFIX)/share/envrole/

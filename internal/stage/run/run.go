@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"envrole/executor"
 	"envrole/executor/job"
@@ -63,6 +64,11 @@ func run(ctx context.Context, call stage.Call) error {
 			return err
 		}
 		defer release()
+		tick := time.NewTicker(runnerEvery)
+		defer tick.Stop()
+		var quiet func()
+		ctx, quiet = withRunner(ctx, ledger.Watch(handed.LeaseID), tick.C)
+		defer quiet()
 		// Secrets are filtered in every sub-stage: a user script may have
 		// written them into a file that a later one prints.
 		secrets = state.Session.Secrets()

@@ -1,0 +1,36 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"envrole/roles/lease"
+)
+
+// runnerEvery is how often a stage looks whether its runner still lives.
+const runnerEvery = 2 * time.Second
+
+var errNoRunner = errors.New("the runner process is gone")
+
+// withRunner is ctx, which also ends when the runner's process certainly has. It
+// was killed then: nobody reads the log, nobody would end the script, and no
+// sweep takes its session back while a stage holds the lease.
+func withRunner(ctx context.Context, w *lease.Watch, every <-chan time.Time) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		defer w.Close()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-every:
+			}
+			if le, err := w.Get(); err == nil && w.OwnerGone(le) {
+				cancel(errNoRunner)
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}

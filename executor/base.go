@@ -65,6 +65,10 @@ var ErrElsewhere = errors.New("this base runs in the envrole program")
 // configured that is no finding, since a host need not have what it runs on.
 var ErrUnreached = errors.New("it cannot be reached")
 
+// ErrRunnerGone is the cause by which Run's context ends when the runner was
+// killed: nobody else ends the script then, nor signals the process group.
+var ErrRunnerGone = errors.New("the runner process is gone")
+
 // Job is what a base is told of a job. It holds no session and decides nothing
 // about one.
 type Job struct {

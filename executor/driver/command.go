@@ -20,14 +20,13 @@ import (
 // went to the whole process group: it did not exist yet when the signal came.
 const settle = 50 * time.Millisecond
 
-// start is (*exec.Cmd).Start; a test makes it slow.
-var start = (*exec.Cmd).Start
-
 // command is one call of a program of the wrapped driver.
 type command struct {
 	what string   // for errors: "prepare", "run build_script"
 	argv []string // not empty
 	env  []string
+
+	starting func() // a test makes it slow; nil is nothing
 }
 
 // run starts the program as the runner does and waits for its end. A nil stderr
@@ -36,7 +35,8 @@ type command struct {
 // The program is in the runner's process group, so the signal that ends ctx has
 // reached it too: it is not sent again, and the program ends in its own time, or
 // by the SIGKILL that the runner sends the group when its patience ends. A
-// signal to this process alone, which the runner never sends, ends nothing.
+// signal to this process alone, which the runner never sends, ends nothing. For
+// a runner that was killed this process signals.
 //
 // An exit code other than 0 gives an *executor.StageError, death by a signal a
 // passing fault, or ctx's cause if ctx had ended.
@@ -56,7 +56,10 @@ func (c command) run(ctx context.Context, stdout, stderr io.Writer, ended func()
 		Path: c.argv[0], Args: c.argv, Env: c.env, Stdout: out.stdout(), Stderr: out.stderr(),
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}
-	err = start(cmd)
+	if c.starting != nil {
+		c.starting()
+	}
+	err = cmd.Start()
 	begun := time.Now() // not before: on a busy host a start may take longer than settle
 	out.started()
 	if err != nil {
@@ -73,6 +76,9 @@ func (c command) run(ctx context.Context, stdout, stderr io.Writer, ended func()
 		if time.Since(begun) < settle {
 			_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended by now
 		}
+		if errors.Is(context.Cause(ctx), executor.ErrRunnerGone) {
+			standIn(cmd.Process)
+		}
 		waitErr = <-done
 	}
 	if ended != nil {
@@ -86,6 +92,16 @@ func (c command) run(ctx context.Context, stdout, stderr io.Writer, ended func()
 		return fmt.Errorf("%s: %w", c.what, copyErr)
 	}
 	return nil
+}
+
+// standIn sends the signal that the runner would have sent: to the process group
+// where that is of this stage alone, as under the runner, else to the program.
+func standIn(program *os.Process) {
+	if group := syscall.Getpgrp(); group == os.Getpid() {
+		_ = syscall.Kill(-group, syscall.SIGTERM) // this process has noticed already
+		return
+	}
+	_ = program.Signal(syscall.SIGTERM)
 }
 
 // outcome turns the end of the program into an error.

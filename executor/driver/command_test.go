@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -131,15 +130,13 @@ func TestASignalDuringASlowStartIsNotLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	start = func(cmd *exec.Cmd) error {
+	slow := func() {
 		cancel()
 		time.Sleep(2 * settle)
-		return cmd.Start()
 	}
-	t.Cleanup(func() { start = (*exec.Cmd).Start })
 	done := make(chan error, 1)
 	go func() {
-		c := command{what: "run", argv: []string{j.program("#!/bin/sh\nread never < " + pipe + "\n")}, env: os.Environ()}
+		c := command{what: "run", argv: []string{j.program("#!/bin/sh\nread never < " + pipe + "\n")}, env: os.Environ(), starting: slow}
 		done <- c.run(ctx, io.Discard, nil, nil)
 	}()
 	select {

@@ -2,16 +2,14 @@ package run
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"envrole/executor"
 	"envrole/roles/lease"
 )
 
 // runnerEvery is how often a stage looks whether its runner still lives.
 const runnerEvery = 2 * time.Second
-
-var errNoRunner = errors.New("the runner process is gone")
 
 // withRunner is ctx, which also ends when the runner's process certainly has. It
 // was killed then: nobody reads the log, nobody would end the script, and no
@@ -27,7 +25,7 @@ func withRunner(ctx context.Context, w *lease.Watch, every <-chan time.Time) (co
 			case <-every:
 			}
 			if le, err := w.Get(); err == nil && w.OwnerGone(le) {
-				cancel(errNoRunner)
+				cancel(executor.ErrRunnerGone)
 				return
 			}
 		}

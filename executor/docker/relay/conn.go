@@ -105,12 +105,14 @@ func (c *conn) stir() {
 }
 
 // leave closes the connection. The kernel throws away what the peer has not yet
-// read if the peer has sent what nobody read: so that is read first.
+// read if the peer has sent what nobody read: so that is read first. The other
+// end hears of it after the last that was read: run may still be sending that.
 func (c *conn) leave() {
 	if half, ok := c.Conn.(halfCloser); ok && half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingering)) == nil {
 		<-c.read
 	}
 	_ = c.Close()
+	<-c.read
 	c.link.drop(c)
 	_ = c.link.send(frame{id: c.id, kind: end})
 }

@@ -164,6 +164,7 @@ func start(h Header, script *os.File) (pid int, err error) {
 	if h.Umask != nil {
 		syscall.Umask(*h.Umask)
 	}
+	defer ratherThanThis()()
 	out := os.Stdout.Fd()
 	pid, err = syscall.ForkExec(shell, []string{shell, scriptFD}, &syscall.ProcAttr{
 		Env:   env,

@@ -25,3 +25,34 @@ func oomKills() int {
 	}
 	return 0
 }
+
+// victim is by how many thousandths of the memory a script counts as larger than
+// it is, when the kernel looks for a process to end.
+const victim = 200
+
+// ratherThanThis makes what this process starts, until the returned function is
+// called, go before it where memory ends: it has to say how the script ended.
+// Without the right to do that nothing is changed.
+func ratherThanThis() (restore func()) {
+	was, ok := adjustment()
+	if !ok || adjust(min(was+victim, 1000)) != nil {
+		return func() {}
+	}
+	return func() { _ = adjust(was) }
+}
+
+// adjustmentFile is how much larger than it is this process counts.
+const adjustmentFile = "/proc/self/oom_score_adj"
+
+func adjustment() (thousandths int, ok bool) {
+	b, err := os.ReadFile(adjustmentFile)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	return n, err == nil
+}
+
+func adjust(thousandths int) error {
+	return os.WriteFile(adjustmentFile, []byte(strconv.Itoa(thousandths)), 0)
+}

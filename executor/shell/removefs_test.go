@@ -15,7 +15,7 @@ func loopMount(t *testing.T, kind string, tools ...string) string {
 	needRoot(t)
 	for _, tool := range append(tools, "mkfs."+kind, "mount") {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip("SKIPPED: " + kind + " was not tried: " + err.Error())
+			missing(t, kind+" was not tried: "+err.Error())
 		}
 	}
 	dir := newHomes(t)

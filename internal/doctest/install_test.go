@@ -15,7 +15,7 @@ func TestInstallNeedsNoGo(t *testing.T) {
 	for _, name := range []string{"make", "bash", "install"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
-			t.Skipf("SKIPPED: this host lacks %s", name)
+			t.Fatal(err) // whoever builds this has them
 		}
 		if err := os.Symlink(path, filepath.Join(tools, name)); err != nil {
 			t.Fatal(err)

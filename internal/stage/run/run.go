@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"envrole/executor"
 	"envrole/executor/job"
@@ -64,10 +63,8 @@ func run(ctx context.Context, call stage.Call) error {
 			return err
 		}
 		defer release()
-		tick := time.NewTicker(runnerEvery)
-		defer tick.Stop()
 		var quiet func()
-		ctx, quiet = withRunner(ctx, ledger.Watch(handed.LeaseID), tick.C)
+		ctx, quiet = withRunner(ctx, ledger.Watch(handed.LeaseID))
 		defer quiet()
 		// Secrets are filtered in every sub-stage: a user script may have
 		// written them into a file that a later one prints.
